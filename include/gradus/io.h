@@ -1,0 +1,45 @@
+/* io.h - weights to files and back. */
+/* SPDX-License-Identifier: MIT */
+#ifndef GRADUS_IO_H
+#define GRADUS_IO_H
+
+#include <gradus/nn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- safetensors: named arrays in one file --- */
+
+/* Reading checks every rule of the format before any tensor is believed. */
+typedef struct gr_safetensors gr_safetensors;
+
+typedef struct gr_array {
+    const char *name;
+    const char *dtype; /* as in the file: "F32", "F64", "I64", "U8", "BOOL", "BF16", ... */
+    gr_shape shape;
+    const void *data;  /* little-endian, row-major; in a file at any address, aligned or not */
+    size_t bytes;
+} gr_array;
+
+GR_API gr_safetensors *gr_safetensors_open(const char *path); /* NULL on failure, with gr_last_error */
+GR_API void gr_safetensors_close(gr_safetensors *file);
+GR_API int gr_safetensors_count(const gr_safetensors *file);
+GR_API const gr_array *gr_safetensors_at(const gr_safetensors *file, int i);
+GR_API const gr_array *gr_safetensors_find(const gr_safetensors *file, const char *name);
+GR_API const char *gr_safetensors_metadata(const gr_safetensors *file, const char *key); /* NULL when absent */
+
+/* Written beside `path`, then renamed: complete or not there. metadata: key, value, key, value, NULL; or NULL. */
+GR_API gr_status gr_safetensors_write(const char *path, const gr_array *arrays, int n, const char *const *metadata);
+
+/* --- models --- */
+
+GR_API gr_status gr_save(gr_model *m, const char *path, const char *const *metadata);
+/* Every parameter must be there with its shape and dtype, and nothing else; otherwise the error
+ * lists what is missing, unexpected, mismatched, and the model is unchanged. */
+GR_API gr_status gr_load(gr_model *m, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,111 @@
+/* nn.h - models: a tree of modules that own named parameters. */
+/* SPDX-License-Identifier: MIT */
+#ifndef GRADUS_NN_H
+#define GRADUS_NN_H
+
+#include <gradus/ops.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Owns modules and parameters; the first error sticks to it. */
+typedef struct gr_model gr_model;
+/* A piece of a model with a forward function, parameters and children; belongs to its model. */
+typedef struct gr_module gr_module;
+
+/* --- model --- */
+
+GR_API gr_model *gr_model_new(void);
+GR_API void gr_model_free(gr_model *m);
+GR_API const char *gr_model_error(const gr_model *m); /* NULL, or the first thing that failed */
+GR_API gr_status gr_model_status(const gr_model *m);
+GR_API void gr_model_seed(gr_model *m, uint64_t seed);       /* of the initialisers that follow */
+GR_API void gr_model_dtype(gr_model *m, gr_dtype dtype);     /* of the parameters that follow; float32 */
+GR_API void gr_model_set_training(gr_model *m, bool training); /* dropout acts only while training; true at first */
+GR_API bool gr_model_training(const gr_model *m);
+GR_API int gr_model_params(const gr_model *m);               /* number of parameters, in order of creation */
+GR_API gr_param *gr_model_param(const gr_model *m, int i);
+GR_API const char *gr_model_param_name(gr_model *m, int i);  /* "encoder.0.weight": the path from the root */
+GR_API gr_param *gr_model_find(gr_model *m, const char *name); /* NULL when there is none */
+GR_API int64_t gr_model_numel(const gr_model *m);            /* elements of all parameters together */
+
+/* --- initialisers (PyTorch's names and formulas) --- */
+
+typedef enum gr_init_kind {
+    GR_INIT_DEFAULT,         /* what the layer does by itself; zeros for a parameter of your own */
+    GR_INIT_ZEROS,
+    GR_INIT_ONES,
+    GR_INIT_UNIFORM,         /* U(-a, a) */
+    GR_INIT_NORMAL,          /* N(0, a^2) */
+    GR_INIT_XAVIER_UNIFORM,  /* U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)); Glorot, Bengio 2010 */
+    GR_INIT_XAVIER_NORMAL,   /* N(0, s^2), s = gain sqrt(2 / (fan_in + fan_out)) */
+    GR_INIT_KAIMING_UNIFORM, /* U(-b, b), b = gain sqrt(3 / fan_in); He et al. 2015 */
+    GR_INIT_KAIMING_NORMAL   /* N(0, s^2), s = gain / sqrt(fan_in) */
+} gr_init_kind;
+
+/* Of a weight [out, in, ...]: fan_in = in times the rest, fan_out = out times the rest. */
+typedef struct gr_init {
+    gr_init_kind kind;
+    double a;    /* of GR_INIT_UNIFORM and GR_INIT_NORMAL */
+    double gain; /* 0 counts as 1; sqrt(2) suits relu */
+} gr_init;
+
+/* --- modules --- */
+
+typedef gr_tensor *gr_forward_fn(gr_module *self, gr_tensor *x);
+
+/* A module of your own: `state_size` bytes of zeroed state come with it. */
+GR_API gr_module *gr_module_new(gr_model *m, const char *type, gr_forward_fn *forward, size_t state_size);
+GR_API void *gr_module_state(gr_module *module);      /* NULL only when memory is out */
+GR_API gr_model *gr_module_model(gr_module *module);
+GR_API const char *gr_module_type(const gr_module *module); /* "linear" */
+GR_API const char *gr_module_path(gr_module *module); /* "encoder.0"; "" for a single root */
+GR_API gr_param *gr_module_param(gr_module *module, const char *name, gr_shape shape, gr_init init);
+GR_API gr_module *gr_module_add(gr_module *parent, const char *name, gr_module *child); /* gives child; name NULL: its number */
+GR_API int gr_module_children(const gr_module *module);
+GR_API gr_module *gr_module_child(const gr_module *module, int i);
+GR_API gr_tensor *gr_forward(gr_module *module, gr_tensor *x);
+/* For layers of your own: forward refuses x (the graph's error is "type 'path': ..."), the
+ * constructor its arguments (the model's error). */
+GR_API gr_tensor *gr_module_fail(gr_module *module, const gr_tensor *x, const char *format, ...) GR_PRINTF(3, 4);
+GR_API gr_status gr_model_fail(gr_model *m, const char *format, ...) GR_PRINTF(2, 3);
+
+#ifndef __cplusplus
+#define GR_LIST(...)                                                                               \
+    (gr_module *const[]){__VA_ARGS__}, (int)(sizeof((gr_module *[]){__VA_ARGS__}) / sizeof(gr_module *))
+#endif
+GR_API gr_module *gr_sequential(gr_model *m, gr_module *const *modules, int n); /* children "0", "1", ... unless named */
+GR_API gr_module *gr_named(const char *name, gr_module *module);                /* its name in the parent to come */
+
+/* --- layers; weights and biases start as PyTorch's do --- */
+
+typedef struct gr_linear_options {
+    bool no_bias;
+    gr_init weight; /* by default U(-1/sqrt(in), 1/sqrt(in)), the bias likewise */
+} gr_linear_options;
+GR_API gr_module *gr_linear_layer(gr_model *m, int64_t in, int64_t out); /* weight [out,in], bias [out] */
+GR_API gr_module *gr_linear_layer_with(gr_model *m, int64_t in, int64_t out, gr_linear_options o);
+
+typedef struct gr_conv2d_layer_options {
+    bool no_bias;
+    gr_conv2d_options conv;
+    gr_init weight; /* by default U(-b, b), b = 1/sqrt(in/groups k k), the bias likewise */
+} gr_conv2d_layer_options;
+GR_API gr_module *gr_conv2d_layer(gr_model *m, int64_t in, int64_t out, int kernel, gr_conv2d_layer_options o); /* weight [out,in/groups,k,k] */
+GR_API gr_module *gr_max_pool2d_layer(gr_model *m, gr_pool2d_options o);
+GR_API gr_module *gr_avg_pool2d_layer(gr_model *m, gr_pool2d_options o);
+GR_API gr_module *gr_flatten_layer(gr_model *m);           /* [N, ...] -> [N, rest] */
+GR_API gr_module *gr_dropout_layer(gr_model *m, double p); /* identity unless training */
+GR_API gr_module *gr_relu_layer(gr_model *m);
+GR_API gr_module *gr_leaky_relu_layer(gr_model *m, double slope);
+GR_API gr_module *gr_sigmoid_layer(gr_model *m);
+GR_API gr_module *gr_tanh_layer(gr_model *m);
+GR_API gr_module *gr_gelu_layer(gr_model *m);
+GR_API gr_module *gr_softplus_layer(gr_model *m);
+GR_API gr_module *gr_function_layer(gr_model *m, const char *type, gr_tensor *(*f)(gr_tensor *)); /* any op of one tensor */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

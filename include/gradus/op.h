@@ -1,0 +1,219 @@
+/* op.h - the op descriptor: all there is to know of an op, the library's and yours alike. */
+/* SPDX-License-Identifier: MIT */
+#ifndef GRADUS_OP_H
+#define GRADUS_OP_H
+
+#include <gradus/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GR_MAX_OUTPUTS 4
+#define GR_MAX_TILE_INPUTS 6
+
+typedef struct gr_op gr_op;
+
+/* --- what a shape rule sees --- */
+
+typedef struct gr_infer {
+    const gr_op *op;
+    const void *attrs;
+    gr_tensor *const *in;
+    int n_in;
+    gr_shape shape[GR_MAX_OUTPUTS]; /* to be set; starts as the shape of in[0] */
+    gr_dtype dtype[GR_MAX_OUTPUTS]; /* to be set; starts as the dtype of in[0] */
+    char *message;                  /* written by gr_infer_fail */
+} gr_infer;
+
+/* Returns false, with the text behind "name: "; %s of a shape: gr_infer_shape. */
+GR_API bool gr_infer_fail(gr_infer *c, const char *format, ...) GR_PRINTF(2, 3);
+GR_API const char *gr_infer_shape(gr_infer *c, int input); /* "[2,3]", valid until the next 8 calls */
+
+/* --- what a kernel sees --- */
+
+/* An array: element (i, j, ...) is data[i * strides[0] + j * strides[1] + ...]. */
+typedef struct gr_value {
+    gr_dtype dtype;
+    const gr_shape *shape;
+    const int64_t *strides; /* in elements */
+    void *data;
+} gr_value;
+
+/* Inputs are row-major unless the op says GR_OP_STRIDED; outputs are row-major and uninitialised. */
+typedef struct gr_exec {
+    const gr_op *op;
+    const void *attrs;
+    const gr_value *in;
+    gr_value *out;
+    int n_in, n_out;
+    void *internal;
+} gr_exec;
+
+GR_API void *gr_exec_scratch(gr_exec *e, size_t bytes); /* freed after the call; NULL when memory is out */
+GR_API gr_status gr_exec_fail(gr_exec *e, const char *format, ...) GR_PRINTF(2, 3);
+
+/* n elements of an element-wise op, contiguous; `first` is the index of the first in the whole. */
+typedef struct gr_tile {
+    int64_t n, first;
+    const void *const *x;
+    void *y;
+    const void *attrs;
+} gr_tile;
+
+/* --- what a backward rule sees --- */
+
+/* Given dy (NULL where an output has no cotangent), set dx[i] for each wanted input: a tensor of
+ * the shape of x[i], made with ops. Left NULL it counts as zero. A rule whose contribution is
+ * sparse may instead replace sum[i], what others contributed so far (NULL at first). */
+typedef struct gr_pullback {
+    gr_graph *graph;
+    const void *attrs;
+    gr_tensor *const *x, *const *y, *const *dy;
+    gr_tensor **dx, **sum;
+    const bool *wants;
+    int n_in, n_out;
+} gr_pullback;
+
+/* --- kinks --- */
+
+/* The side of each kink, and how far the nearest tie is in units of the input. */
+typedef struct gr_branch {
+    uint64_t hash;
+    double gap;
+} gr_branch;
+
+GR_API void gr_branch_add(gr_branch *b, uint64_t side, double gap);
+
+/* --- attributes by name --- */
+
+typedef enum gr_field_type {
+    GR_FIELD_BOOL, /* bool */
+    GR_FIELD_INT,  /* int */
+    GR_FIELD_I64,  /* int64_t */
+    GR_FIELD_F64,  /* double */
+    GR_FIELD_AXES, /* gr_axes */
+    GR_FIELD_SHAPE,/* gr_shape */
+    GR_FIELD_DTYPE /* gr_dtype */
+} gr_field_type;
+
+typedef struct gr_field {
+    const char *name;
+    gr_field_type type;
+    size_t offset;
+    int count; /* elements of an array; 0 counts as 1 */
+} gr_field;
+
+#define GR_FIELD(type, member, kind) {#member, kind, offsetof(type, member), 0}
+#define GR_FIELD_ARRAY(type, member, kind, n) {#member, kind, offsetof(type, member), n}
+
+typedef struct gr_axes {
+    int n; /* 0: all axes */
+    int axis[GR_MAX_RANK];
+} gr_axes;
+
+/* --- samples: what the gradient check feeds an op --- */
+
+#define GR_SAMPLE_INPUTS 4
+
+typedef struct gr_sample_input {
+    gr_shape shape;
+    bool integer;     /* int64 drawn from [low, high), a constant to the check */
+    bool boolean;     /* bool, a constant to the check */
+    double low, high; /* floats drawn from (low, high); both 0: (-1, 1) */
+} gr_sample_input;
+
+typedef struct gr_sample {
+    const char *name;
+    gr_sample_input in[GR_SAMPLE_INPUTS];
+    int n_in;
+    const void *attrs;
+    const char *error; /* not NULL: recording must fail with a message that contains this */
+} gr_sample;
+
+/* --- the descriptor --- */
+
+enum {
+    GR_OP_STRIDED = 1,  /* the kernel takes inputs of any strides */
+    GR_OP_INPLACE = 2,  /* out[0] already holds in[0]; the kernel changes it */
+    GR_OP_CONSTANT = 4, /* the derivative is zero wherever it exists: no gradient flows */
+    GR_OP_RANDOM = 8,   /* depends on a seed among its attributes */
+    GR_OP_LINEAR = 16,  /* linear in its inputs taken together: the second derivative is zero */
+    GR_OP_CHEAP = 32    /* not element-wise, yet cheaper to recompute than to store */
+};
+
+#define GR_READS_IN(i) (1u << (i))
+#define GR_READS_OUT(i) (1u << (16 + (i)))
+
+struct gr_op {
+    const char *name;
+    const char *family;
+    const char *formula;    /* "y = tanh(x)" */
+    const char *derivation; /* "dy/dx = 1 - y^2, so dx = dy (1 - y^2)" */
+    const char *ties;       /* the derivative chosen at a kink; NULL for a smooth op */
+    int n_in, n_out;        /* n_in -1: any number, at least one; n_out 0 counts as 1 */
+    int optional;           /* so many of the last inputs may be left out */
+    unsigned flags;
+    unsigned reads;         /* what the VJP reads, of GR_READS_IN(i) | GR_READS_OUT(o) */
+
+    size_t attrs_size;
+    const gr_field *fields; /* ends with a NULL name; NULL without attributes */
+
+    /* Shape rule. NULL: one output like in[0], all inputs of one shape and dtype. */
+    bool (*infer)(gr_infer *c);
+
+    /* Exactly one way to compute, chosen by the dtype of the first floating input (else of in[0]).
+     * Where only float64 is given, float32 goes by conversion. */
+    void (*tile[GR_DTYPES])(const gr_tile *t);          /* element-wise, on contiguous pieces */
+    gr_status (*forward[GR_DTYPES])(gr_exec *e);        /* anything else */
+    bool (*view)(const gr_exec *e, int64_t *strides, int64_t *offset); /* shares in[0]'s storage; false: needs it row-major */
+    gr_tensor *(*define)(gr_tensor *const *x, int n, const void *attrs); /* recorded from other ops */
+
+    /* Backward: as graph ops (differentiable again), or in C over raw buffers, with
+     * in = x..., y..., dy... and out = dx... */
+    void (*vjp)(gr_pullback *p);
+    gr_status (*backward[GR_DTYPES])(gr_exec *e);
+
+    void (*branch)(const gr_exec *e, gr_branch *b); /* for non-smooth ops; in and out row-major */
+    const gr_sample *samples;                       /* ends with a NULL name */
+};
+
+/* --- applying --- */
+
+/* Records op(in...), checks and infers at once; returns output 0. g may be NULL where an input
+ * has a graph; attrs is copied. */
+GR_API gr_tensor *gr_apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs);
+GR_API gr_tensor *gr_output(gr_tensor *t, int index); /* another output of the node that made t */
+GR_API gr_tensor *gr_fail(gr_graph *g, const char *format, ...) GR_PRINTF(2, 3); /* sets the sticky error, returns the inert tensor */
+GR_API uint64_t gr_next_seed(gr_graph *g);            /* for a random op: a new stream of the graph's seed */
+
+GR_API const gr_op *gr_op_find(const char *name);     /* NULL when there is none */
+GR_API int gr_op_count(void);
+GR_API const gr_op *gr_op_at(int index);              /* every op of the library, family by family */
+
+/* --- looking at a tape --- */
+
+typedef struct gr_node gr_node;
+
+GR_API const gr_node *gr_node_first(const gr_graph *g);
+GR_API const gr_node *gr_node_next(const gr_node *node);
+GR_API const gr_node *gr_node_of(const gr_tensor *t);
+GR_API int64_t gr_node_id(const gr_node *node); /* 0, 1, 2, ... in recording order */
+GR_API const gr_op *gr_node_op(const gr_node *node);
+GR_API const void *gr_node_attrs(const gr_node *node);
+GR_API int gr_node_inputs(const gr_node *node);
+GR_API int gr_node_outputs(const gr_node *node);
+GR_API gr_tensor *gr_node_input(const gr_node *node, int i);
+GR_API gr_tensor *gr_node_output(const gr_node *node, int i);
+GR_API gr_param *gr_node_param(const gr_node *node);    /* of a leaf made by gr_use, else NULL */
+GR_API bool gr_node_is_backward(const gr_node *node);   /* recorded by a VJP */
+GR_API const char *gr_node_site(const gr_node *node, char *text, size_t size); /* "model.c:42" or "symbol+0x1f" */
+
+/* Called after each node is evaluated, with row-major views of what it read and made. */
+typedef void gr_observer(void *user, const gr_node *node, const gr_exec *e);
+GR_API void gr_graph_observe(gr_graph *g, gr_observer *observer, void *user); /* NULL: none */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,109 @@
+/* ops.h - the menu: one line per op, with its formula. */
+/* SPDX-License-Identifier: MIT */
+#ifndef GRADUS_OPS_H
+#define GRADUS_OPS_H
+
+#include <gradus/op.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Element-wise ops broadcast as in NumPy: shapes are aligned at the right, size 1 stretches. */
+
+/* --- arithmetic --- */
+GR_API gr_tensor *gr_add(gr_tensor *a, gr_tensor *b); /* a + b */
+GR_API gr_tensor *gr_sub(gr_tensor *a, gr_tensor *b); /* a - b */
+GR_API gr_tensor *gr_mul(gr_tensor *a, gr_tensor *b); /* a b */
+GR_API gr_tensor *gr_div(gr_tensor *a, gr_tensor *b); /* a / b */
+GR_API gr_tensor *gr_pow(gr_tensor *a, gr_tensor *b); /* a^b */
+GR_API gr_tensor *gr_neg(gr_tensor *x);               /* -x */
+GR_API gr_tensor *gr_scale(gr_tensor *x, double a);   /* a x */
+GR_API gr_tensor *gr_shift(gr_tensor *x, double b);   /* x + b */
+
+/* --- functions of one variable --- */
+GR_API gr_tensor *gr_exp(gr_tensor *x);
+GR_API gr_tensor *gr_log(gr_tensor *x);    /* natural logarithm */
+GR_API gr_tensor *gr_sqrt(gr_tensor *x);
+GR_API gr_tensor *gr_square(gr_tensor *x); /* x^2 */
+GR_API gr_tensor *gr_abs(gr_tensor *x);
+GR_API gr_tensor *gr_sign(gr_tensor *x);   /* -1, 0 or 1 */
+GR_API gr_tensor *gr_sin(gr_tensor *x);
+GR_API gr_tensor *gr_cos(gr_tensor *x);
+GR_API gr_tensor *gr_erf(gr_tensor *x);    /* 2/sqrt(pi) integral of exp(-t^2) from 0 to x */
+
+/* --- activations --- */
+GR_API gr_tensor *gr_relu(gr_tensor *x);                     /* max(x, 0) */
+GR_API gr_tensor *gr_leaky_relu(gr_tensor *x, double slope); /* x > 0 ? x : slope x */
+GR_API gr_tensor *gr_sigmoid(gr_tensor *x);                  /* 1 / (1 + exp(-x)) */
+GR_API gr_tensor *gr_tanh(gr_tensor *x);
+GR_API gr_tensor *gr_softplus(gr_tensor *x);                 /* log(1 + exp(x)) */
+GR_API gr_tensor *gr_gelu(gr_tensor *x);                     /* x (1 + erf(x / sqrt 2)) / 2 */
+
+/* --- choosing and comparing; comparisons give bool --- */
+GR_API gr_tensor *gr_maximum(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_minimum(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_where(gr_tensor *cond, gr_tensor *a, gr_tensor *b); /* cond ? a : b */
+GR_API gr_tensor *gr_equal(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_not_equal(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_less(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_less_equal(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_greater(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_greater_equal(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_cast(gr_tensor *x, gr_dtype dtype);
+
+/* --- reductions: over the named axes, GR_AXES(0, -1), or over GR_ALL; keepdim leaves size 1 --- */
+#ifndef __cplusplus
+#define GR_AXES(...) ((gr_axes){GR__COUNT(int, __VA_ARGS__), {__VA_ARGS__}})
+#define GR_ALL ((gr_axes){0, {0}})
+#endif
+GR_API gr_tensor *gr_sum(gr_tensor *x, gr_axes axes, bool keepdim);
+GR_API gr_tensor *gr_mean(gr_tensor *x, gr_axes axes, bool keepdim);
+GR_API gr_tensor *gr_max(gr_tensor *x, gr_axes axes, bool keepdim); /* equal maxima share the gradient */
+GR_API gr_tensor *gr_argmax(gr_tensor *x, int axis);                /* int64; the first of equals */
+GR_API gr_tensor *gr_sum_all(gr_tensor *x);  /* of bool: int64 count */
+GR_API gr_tensor *gr_mean_all(gr_tensor *x);
+
+/* --- shape; views share storage and cost nothing --- */
+GR_API gr_tensor *gr_reshape(gr_tensor *x, gr_shape shape); /* one size may be -1 */
+GR_API gr_tensor *gr_flatten(gr_tensor *x, int from_axis);  /* [2,3,4] from 1 -> [2,12] */
+GR_API gr_tensor *gr_permute(gr_tensor *x, gr_axes axes);   /* axis i of the result is axes[i] of x */
+GR_API gr_tensor *gr_transpose(gr_tensor *x, int a, int b); /* swaps two axes */
+GR_API gr_tensor *gr_expand(gr_tensor *x, gr_shape shape);  /* stretches sizes of 1, adds axes in front */
+GR_API gr_tensor *gr_sum_to(gr_tensor *x, gr_shape shape);  /* undoes gr_expand by summing */
+GR_API gr_tensor *gr_slice(gr_tensor *x, int axis, int64_t start, int64_t stop, int64_t step); /* as x[start:stop:step], step > 0 */
+GR_API gr_tensor *gr_concat(gr_tensor *const *x, int n, int axis);
+
+/* --- matrix products and convolution --- */
+GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b); /* [..., m, k] . [..., k, n] -> [..., m, n] */
+GR_API gr_tensor *gr_linear(gr_tensor *x, gr_tensor *w, gr_tensor *b); /* x w^T + b: [..., in], [out, in], [out] or NULL -> [..., out] */
+
+typedef struct gr_conv2d_options {
+    int stride[2], padding[2], dilation[2]; /* [height, width]; stride and dilation 0 count as 1 */
+    int groups;                             /* 0 counts as 1 */
+} gr_conv2d_options;
+GR_API gr_tensor *gr_conv2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv2d_options o); /* [N,C,H,W], [O,C/groups,KH,KW], [O] or NULL -> [N,O,OH,OW] */
+
+typedef struct gr_pool2d_options {
+    int kernel[2], stride[2], padding[2]; /* stride 0: the kernel's size */
+} gr_pool2d_options;
+GR_API gr_tensor *gr_max_pool2d(gr_tensor *x, gr_pool2d_options o); /* [N,C,H,W] -> [N,C,OH,OW]; the first of equal maxima gets the gradient */
+GR_API gr_tensor *gr_avg_pool2d(gr_tensor *x, gr_pool2d_options o); /* padding counts as zeros in the mean */
+
+/* --- probabilities and losses --- */
+GR_API gr_tensor *gr_softmax(gr_tensor *x, int axis);     /* exp(x_i) / sum_j exp(x_j) */
+GR_API gr_tensor *gr_log_softmax(gr_tensor *x, int axis); /* x_i - log sum_j exp(x_j) */
+GR_API gr_tensor *gr_cross_entropy(gr_tensor *logits, gr_tensor *target); /* [N,C], int64 [N] -> mean of -log softmax(logits)[n, target_n] */
+GR_API gr_tensor *gr_mse(gr_tensor *x, gr_tensor *target);                /* mean of (x - target)^2 */
+
+/* --- random --- */
+GR_API gr_tensor *gr_dropout(gr_tensor *x, double p); /* zero with probability p, else x / (1 - p) */
+
+/* --- indexing --- */
+GR_API gr_tensor *gr_embedding(gr_tensor *w, gr_tensor *index);          /* [V,D], int64 [...] -> [..., D] */
+GR_API gr_tensor *gr_gather(gr_tensor *x, int axis, gr_tensor *index);   /* y[i][j] = x[i][index[i][j]] for axis 1; shapes equal but on the axis */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,65 @@
+/* pool.c - recycled storage: a buffer given back waits in a list of its size class. */
+/* SPDX-License-Identifier: MIT */
+#include "base.h"
+
+/* Classes grow by a quarter of a power of two, so that at most a fifth of a buffer is unused. */
+static int class_of(size_t bytes, size_t *rounded)
+{
+    if (bytes < 256) bytes = 256;
+    int log = 63 - __builtin_clzll((bytes - 1) | 1);
+    size_t quarter = (size_t)1 << (log - 2);
+    size_t steps = (bytes + quarter - 1) / quarter; /* 4 to 8 quarters of 2^log */
+    *rounded = steps * quarter;
+    return log * 4 + (int)(steps - 4);
+}
+
+gr__buffer *gr__pool_get(gr__pool *pool, size_t bytes)
+{
+    size_t rounded;
+    if (bytes > SIZE_MAX / 4) {
+        gr__fail_memory(bytes);
+        return NULL;
+    }
+    int size_class = class_of(bytes, &rounded);
+    gr__buffer *b = pool->idle[size_class];
+    if (b) {
+        pool->idle[size_class] = b->next;
+    } else {
+        b = gr__alloc(sizeof *b);
+        if (!b) return NULL;
+        b->data = gr__alloc(rounded);
+        if (!b->data) {
+            gr__free(b);
+            return NULL;
+        }
+        b->bytes = rounded;
+        b->size_class = size_class;
+        b->pool = pool;
+    }
+    b->refs = 1;
+    b->next = NULL;
+    pool->bytes_live += rounded;
+    if (pool->bytes_live > pool->bytes_peak) pool->bytes_peak = pool->bytes_live;
+    return b;
+}
+
+void gr__buffer_unref(gr__buffer *b)
+{
+    if (!b || --b->refs > 0) return;
+    gr__pool *pool = b->pool;
+    b->next = pool->idle[b->size_class];
+    pool->idle[b->size_class] = b;
+    pool->bytes_live -= b->bytes;
+}
+
+void gr__pool_release(gr__pool *pool)
+{
+    for (int i = 0; i < GR__SIZE_CLASSES; i++) {
+        for (gr__buffer *b = pool->idle[i], *next; b; b = next) {
+            next = b->next;
+            gr__free(b->data);
+            gr__free(b);
+        }
+        pool->idle[i] = NULL;
+    }
+}

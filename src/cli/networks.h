@@ -1,0 +1,25 @@
+/* networks.h - the networks that the command knows by name. */
+/* SPDX-License-Identifier: MIT */
+#ifndef GR__NETWORKS_H
+#define GR__NETWORKS_H
+
+#include <gradus/nn.h>
+
+/* How a network is trained on a kind of data unless options say otherwise. */
+typedef struct recipe {
+    int epochs, batch;
+    double lr; /* the peak of one-cycle, for Adam */
+    int shift;
+    int threads; /* 0: one per core; the digits are too small for steps to be worth sharing */
+} recipe;
+
+typedef struct network {
+    const char *name, *summary;
+    gr_module *(*build)(gr_model *m, const gr_shape *sample, int classes);
+    recipe small, large; /* for the digits, for data sets like MNIST */
+} network;
+
+const network *network_find(const char *name); /* NULL when there is none */
+const char *network_names(void);               /* "mlp, lenet5" */
+
+#endif

@@ -1,0 +1,223 @@
+/* train.c - gradus train: from data to weights, pictures and an honest accuracy. */
+/* SPDX-License-Identifier: MIT */
+#include "json.h"
+#include "options.h"
+#include "progress.h"
+#include "results.h"
+#include "table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- options --- */
+
+typedef struct request {
+    const char *model, *data, *out;
+    int64_t epochs, batch, seed, threads; /* but for the seed, 0: the recipe's */
+    double lr;                            /* the same */
+    bool json;
+    const network *network;
+} request;
+
+static const char more[] =
+    "Writes into DIR: model.safetensors, history.csv, curves.svg, confusion.svg, tape.dot.\n"
+    "Of the digits every fifth row is held out as the test set; a second training, on other rows,\n"
+    "tells how well the writers of the last 360 rows are read by a network that never saw them.\n\n"
+    "example:\n"
+    "  gradus train lenet5 --data digits --out out\n"
+    "  gradus train mlp --data ~/mnist --epochs 5 --json\n\n"
+    "exit status: 0 done, 1 failed, 2 wrong usage\n";
+
+static int parse(int argc, char **argv, request *q)
+{
+    const option options[] = {
+        {"data", &option_text, &q->data, "digits|DIR",
+         "the digits that come with gradus, or a folder with the four files of MNIST", 0, 0},
+        {"epochs", &option_whole, &q->epochs, "N", "passes over the training data", 1, 100000},
+        {"batch", &option_whole, &q->batch, "N", "samples per step", 1, 1000000},
+        {"lr", &option_number, &q->lr, "X", "peak of the learning rate", 1e-12, 1e30},
+        {"seed", &option_whole, &q->seed, "N", "of weights, order, shifts, dropout (default 1)", 0,
+         9e15},
+        {"threads", &option_whole, &q->threads, "N", "default: 1 for the digits, else one per core",
+         1, 1024},
+        {"out", &option_text, &q->out, "DIR", "folder for the results (default: out)", 0, 0},
+        {"json", &option_flag, &q->json, NULL, "one JSON object as the last line of output", 0, 0},
+        {0}};
+    const usage u = {"train",      "train a network and evaluate it on held-out data",
+                     "mlp|lenet5", "the network",
+                     &q->model,    options,
+                     more};
+    *q = (request){.data = "digits", .out = "out", .seed = 1};
+    int status = options_parse(&u, argc, argv);
+    if (status) return status;
+    if (!q->model) return options_error(&u, "which network? expected %s", network_names());
+    q->network = network_find(q->model);
+    if (q->network) return DONE;
+    return options_error(&u, "unknown network '%s': expected %s", q->model, network_names());
+}
+
+static void fill_in(request *q)
+{
+    const recipe *r = source_is_digits(q->data) ? &q->network->small : &q->network->large;
+    if (!q->epochs) q->epochs = r->epochs;
+    if (!q->batch) q->batch = r->batch;
+    if (q->lr == 0) q->lr = r->lr;
+    if (!q->threads) q->threads = r->threads;
+    if (q->threads) gr_set_threads((int)q->threads);
+}
+
+/* --- one training --- */
+
+typedef struct trained {
+    gr_model *model;
+    gr_module *net;
+    gr_history history;
+    gr_evaluation test;
+    double seconds;
+} trained;
+
+static void release(trained *t)
+{
+    gr_history_release(&t->history);
+    gr_model_free(t->model);
+}
+
+static gr_status fit(const request *q, const split *s, trained *t)
+{
+    const recipe *r = source_is_digits(q->data) ? &q->network->small : &q->network->large;
+    gr_optimizer *opt = gr_adam(t->model, (gr_adam_options){.lr = q->lr});
+    double begun = gr__seconds();
+    /* The test set is looked at for the curves; nothing is chosen by it. */
+    gr_status status = gr_fit(t->net, opt, s->train,
+                              (gr_fit_options){.epochs = (int)q->epochs,
+                                               .batch = q->batch,
+                                               .seed = (uint64_t)q->seed,
+                                               .validation = s->test,
+                                               .shift = r->shift,
+                                               .fill = -s->scaling.mean / s->scaling.std,
+                                               .one_cycle = true,
+                                               .progress = true},
+                              &t->history);
+    t->seconds = gr__seconds() - begun;
+    gr_optimizer_free(opt);
+    return status;
+}
+
+static gr_status train(const request *q, const split *s, trained *t, int64_t *confusion)
+{
+    *t = (trained){.model = gr_model_new()};
+    gr_model_seed(t->model, (uint64_t)q->seed);
+    t->net = q->network->build(t->model, &s->train->shape, s->train->classes);
+    fprintf(stderr, "%s: %lld parameters, %lld training samples, %lld test samples, %d thread%s\n",
+            q->network->name, (long long)gr_model_numel(t->model), (long long)s->train->n,
+            (long long)s->test->n, gr_threads(), gr_threads() > 1 ? "s" : "");
+    gr_status status = fit(q, s, t);
+    return status ? status : gr_evaluate(t->net, s->test, &t->test, confusion);
+}
+
+/* --- reports --- */
+
+typedef struct outcome {
+    trained trained;
+    bool has_harder;
+    double harder;         /* accuracy */
+    double harder_seconds; /* of that training */
+} outcome;
+
+static bool report_json(const request *q, const outcome *o)
+{
+    gr__text t = {0};
+    gr__json_writer w = {.out = &t};
+    gr__json_object(&w, NULL);
+    gr__json_string(&w, "model", q->network->name);
+    gr__json_string(&w, "data", q->data);
+    gr__json_number(&w, "test_accuracy", o->trained.test.accuracy);
+    gr__json_number(&w, "test_loss", o->trained.test.loss);
+    if (o->has_harder) gr__json_number(&w, "harder_accuracy", o->harder);
+    gr__json_number(&w, "train_seconds", o->trained.seconds);
+    if (o->has_harder) gr__json_number(&w, "harder_seconds", o->harder_seconds);
+    gr__json_int(&w, "parameters", gr_model_numel(o->trained.model));
+    gr__json_int(&w, "epochs", q->epochs);
+    gr__json_int(&w, "batch", q->batch);
+    gr__json_number(&w, "lr", q->lr);
+    gr__json_int(&w, "seed", q->seed);
+    gr__json_int(&w, "threads", gr_threads());
+    gr__json_string(&w, "out", q->out);
+    gr__json_close(&w);
+    gr__text_add(&t, "\n");
+    bool printed = print_text(&t);
+    gr__text_release(&t);
+    return printed;
+}
+
+static bool report_table(const request *q, const outcome *o)
+{
+    gr__text t = {0};
+    gr__table table = {.align = "lr"};
+    gr__table_cell(&table, "%s on %s", q->network->name, q->data);
+    gr__table_cell(&table, " ");
+    gr__table_cell(&table, "test accuracy");
+    gr__table_cell(&table, "%.2f%%", 100 * o->trained.test.accuracy);
+    if (o->has_harder) {
+        gr__table_cell(&table, "new writers (a second training)");
+        gr__table_cell(&table, "%.2f%%", 100 * o->harder);
+    }
+    gr__table_cell(&table, "training time");
+    gr__table_cell(&table, "%.1f s", o->trained.seconds);
+    gr__table_write(&table, &t);
+    gr__text_add(&t, "results in %s\n", q->out);
+    bool printed = print_text(&t);
+    gr__table_release(&table);
+    gr__text_release(&t);
+    return printed;
+}
+
+/* --- the command --- */
+
+static gr_status train_harder(const request *q, outcome *o)
+{
+    if (!source_has_harder(q->data)) return GR_OK;
+    split s;
+    trained t;
+    gr_status status = source_harder(&s);
+    if (status) return status;
+    fprintf(stderr, "once more without the writers of the last 360 rows, to be tested on them\n");
+    status = train(q, &s, &t, NULL);
+    *o = (outcome){o->trained, true, t.test.accuracy, t.seconds};
+    release(&t);
+    split_release(&s);
+    return status;
+}
+
+static gr_status train_all(const request *q, const split *s, const folder *f, outcome *o)
+{
+    size_t classes = (size_t)s->train->classes;
+    int64_t *confusion = gr__calloc(classes * classes * sizeof *confusion);
+    if (!confusion) return GR_ERR_MEMORY;
+    gr_status status = train(q, s, &o->trained, confusion);
+    if (!status) status = train_harder(q, o);
+    const results r = {q->network,         q->data, o->trained.model, o->trained.net,
+                       o->trained.history, s,       confusion,        (int)q->batch};
+    if (!status) status = results_write(&r, f);
+    gr__free(confusion);
+    return status;
+}
+
+int train_run(int argc, char **argv)
+{
+    request q;
+    split s;
+    folder f;
+    outcome o = {.has_harder = false};
+    int stop = parse(argc, argv, &q);
+    if (stop) return stop < 0 ? DONE : stop;
+    fill_in(&q);
+    if (source_split(q.data, &s)) return fail("train");
+    gr_status status = folder_open(&f, q.out);
+    if (!status && (status = train_all(&q, &s, &f, &o))) folder_undo(&f);
+    if (status) fail("train");
+    else if (!(q.json ? report_json : report_table)(&q, &o)) status = fail("train");
+    if (o.trained.model) release(&o.trained);
+    split_release(&s);
+    return status ? FAILED : DONE;
+}

@@ -1,0 +1,185 @@
+/* backward.c - gradients are more graph.
+ *
+ * Reverse mode in one loop: from y back to the oldest x, each node that depends on an x and has a
+ * cotangent dy asks its op's VJP to record the cotangents of its inputs; contributions to one
+ * tensor are summed. The order of the tape guarantees that a tensor's cotangent is complete when
+ * its node is reached: all its consumers were recorded later.
+ */
+/* SPDX-License-Identifier: MIT */
+#include "backward.h"
+
+#include <string.h>
+
+enum { FEW = 8 }; /* inputs of a node that most sweeps stay within */
+
+/* --- contributions --- */
+
+static bool check_cotangent(const gr_node *node, int i, const gr_tensor *dx)
+{
+    const gr_tensor *x = node->in[i];
+    char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
+    if (gr__is_nil(dx)) return false;
+    if (dx->dtype == x->dtype && gr_shape_equal(dx->shape, x->shape)) return true;
+    gr__fail_at(x->graph, GR_ERR_ARGUMENT, node->site,
+                "%s: its VJP gave a cotangent of %s %s for input %d, which is %s %s",
+                node->op->name, gr_dtype_name((gr_dtype)dx->dtype), gr_shape_text(dx->shape, a), i,
+                gr_dtype_name((gr_dtype)x->dtype), gr_shape_text(x->shape, b));
+    return false;
+}
+
+static void contribute(gr_tensor *x, gr_tensor *dx, const void *site)
+{
+    gr_tensor *both[2] = {x->cot, dx};
+    x->cot = x->cot ? gr__apply(x->graph, &gr__acc_op, both, 2, NULL, site) : dx;
+}
+
+static bool listed_once(const gr_node *node, int i)
+{
+    for (int j = 0; j < node->n_in; j++)
+        if (j != i && node->in[j] == node->in[i]) return false;
+    return true;
+}
+
+/* Takes over what the rule left in dx and sum. */
+static void collect(gr_node *node, gr_pullback *p, gr_tensor *const *before)
+{
+    for (int i = 0; i < node->n_in; i++) {
+        gr_tensor *x = node->in[i];
+        if (!p->wants[i]) continue;
+        if (p->sum[i] != before[i] && p->sum[i] && check_cotangent(node, i, p->sum[i]))
+            x->cot = p->sum[i];
+        if (p->dx[i] && check_cotangent(node, i, p->dx[i])) contribute(x, p->dx[i], node->site);
+    }
+}
+
+/* --- one node --- */
+
+typedef struct pullback_space {
+    gr_tensor **dx, **sum, **before, *dy[GR_MAX_OUTPUTS], *y[GR_MAX_OUTPUTS];
+    bool *wants;
+} pullback_space;
+
+static bool take_space(gr_graph *g, pullback_space *s, int n)
+{
+    size_t pointers = 3 * (size_t)n * sizeof(gr_tensor *);
+    char *memory = gr__arena_alloc(&g->nodes, pointers + (size_t)n);
+    if (!memory) {
+        gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_grad: out of memory");
+        return false;
+    }
+    memset(memory, 0, pointers + (size_t)n);
+    s->dx = (gr_tensor **)memory;
+    s->sum = s->dx + n;
+    s->before = s->sum + n;
+    s->wants = (bool *)(memory + pointers);
+    return true;
+}
+
+static void pull_back(gr_node *node, pullback_space *s, uint32_t sweep)
+{
+    gr_graph *g = node->out[0].graph;
+    if (!node->op->vjp && !node->op->backward[GR_F64]) {
+        gr__fail_at(g, GR_ERR_ARGUMENT, node->site, "%s: the op has no backward rule",
+                    node->op->name);
+        return;
+    }
+    for (int i = 0; i < node->n_in; i++) {
+        gr_tensor *x = node->in[i];
+        s->dx[i] = NULL;
+        s->wants[i] = x->reach == sweep && gr__is_float((gr_dtype)x->dtype);
+        s->before[i] = s->sum[i] = listed_once(node, i) ? x->cot : NULL;
+    }
+    for (int i = 0; i < node->n_out; i++) s->y[i] = &node->out[i];
+    gr_pullback p = {g,     node->attrs, node->in, s->y,       s->dy,      s->dx,
+                     s->sum, s->wants,    node->n_in, node->n_out};
+    g->vjp_depth++;
+    gr_site_begin(g, node->site);
+    if (node->op->vjp) node->op->vjp(&p);
+    else gr__raw_pullback(&p, node);
+    collect(node, &p, s->before);
+    gr_site_end(g);
+    g->vjp_depth--;
+}
+
+/* --- the sweep --- */
+
+/* Marks every tensor between the xs and the ys that depends on an x. */
+static void mark_reach(gr_node *first, const gr_node *last, uint32_t sweep)
+{
+    for (gr_node *node = first; node; node = node->next) {
+        bool reached = false;
+        bool blocks = (node->flags & GR__NO_GRAD) || (node->op->flags & GR_OP_CONSTANT);
+        for (int i = 0; i < node->n_in && !blocks && !reached; i++)
+            reached = node->in[i]->reach == sweep;
+        for (int i = 0; i < node->n_out && reached; i++) node->out[i].reach = sweep;
+        node->mark = reached ? sweep : 0;
+        if (node == last) break;
+    }
+}
+
+static gr_node *oldest(gr_tensor *const *x, int n)
+{
+    gr_node *first = NULL;
+    for (int i = 0; i < n; i++)
+        if (!first || x[i]->node->id < first->id) first = x[i]->node;
+    return first;
+}
+
+static gr_node *newest(gr_tensor *const *y, int n)
+{
+    gr_node *last = NULL;
+    for (int i = 0; i < n; i++)
+        if (!last || y[i]->node->id > last->id) last = y[i]->node;
+    return last;
+}
+
+static bool take_cotangents(gr_node *node, gr_tensor **dy)
+{
+    bool any = false;
+    for (int i = 0; i < node->n_out; i++) {
+        dy[i] = node->out[i].cot;
+        any |= dy[i] != NULL;
+    }
+    return any;
+}
+
+/* Leaves in x[i]->cot the cotangents of the xs, given those of the ys (in y[i]->cot). */
+static void sweep_back(gr_graph *g, gr_node *first, gr_node *last, uint32_t sweep)
+{
+    pullback_space s;
+    int room = FEW;
+    if (!take_space(g, &s, room)) return;
+    for (gr_node *node = last; node && !g->status; node = node->prev) {
+        if (node->mark == sweep && take_cotangents(node, s.dy)) {
+            if (node->n_in > room && !take_space(g, &s, room = node->n_in)) return;
+            pull_back(node, &s, sweep);
+        }
+        if (node == first) break;
+    }
+}
+
+/* Cotangents are scratch of one sweep: forget those of the nodes it visited. */
+static void forget_cotangents(gr_node *first, const gr_node *last)
+{
+    for (gr_node *node = first; node; node = node->next) {
+        for (int i = 0; i < node->n_out; i++) node->out[i].cot = NULL;
+        if (node == last) break;
+    }
+}
+
+gr_status gr__sweep(gr_graph *g, gr_tensor *const *y, gr_tensor *const *dy, int n_y,
+                            gr_tensor *const *x, int n_x, gr_tensor **dx)
+{
+    uint32_t sweep = ++g->epoch;
+    gr_node *first = oldest(x, n_x), *last = newest(y, n_y);
+    for (int i = 0; i < n_x; i++) dx[i] = NULL;
+    if (!first || !last || first->id > last->id) return g->status;
+    for (int i = 0; i < n_x; i++) x[i]->reach = sweep;
+    mark_reach(first, last, sweep);
+    for (int i = 0; i < n_y; i++)
+        if (y[i]->reach == sweep) contribute(y[i], dy[i], y[i]->node->site);
+    sweep_back(g, first, last, sweep);
+    for (int i = 0; i < n_x && !g->status; i++) dx[i] = x[i]->cot;
+    forget_cotangents(first, last);
+    return g->status;
+}

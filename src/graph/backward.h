@@ -1,0 +1,17 @@
+/* backward.h - what the files of reverse mode share. */
+/* SPDX-License-Identifier: MIT */
+#ifndef GR__BACKWARD_H
+#define GR__BACKWARD_H
+
+#include "tape.h"
+
+/* dx[i]: the cotangent of x[i], NULL where no y depends on it. All arguments were checked. */
+gr_status gr__sweep(gr_graph *g, gr_tensor *const *y, gr_tensor *const *dy, int n_y,
+                            gr_tensor *const *x, int n_x, gr_tensor **dx);
+/* Floating tensors of this graph, or the graph in error: "name: what i is ...". */
+gr_status gr__check_tensors(gr_graph *g, gr_tensor *const *t, int n, const char *what,
+                            const char *name, const void *site);
+/* The pullback of an op that gives its backward as a C function. */
+void gr__raw_pullback(gr_pullback *p, const gr_node *node);
+
+#endif

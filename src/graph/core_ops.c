@@ -1,0 +1,131 @@
+/* core_ops.c - the ops that the graph itself records: sources, accumulation, detach.
+ *
+ *   acc:  y = a + b, in a's place when nobody else reads it       da = dy, db = dy
+ */
+/* SPDX-License-Identifier: MIT */
+#include "strided.h"
+#include "tape.h"
+
+#include <string.h>
+
+const gr_op gr__leaf_op = {
+    .name = "leaf",
+    .family = "core",
+    .formula = "y = data",
+    .derivation = "nothing feeds it",
+    .attrs_size = sizeof(gr__leaf_attrs),
+};
+
+const gr_op gr__fill_op = {
+    .name = "fill",
+    .family = "core",
+    .formula = "y = value",
+    .derivation = "nothing feeds it",
+    .attrs_size = sizeof(double),
+};
+
+/* --- acc --- */
+
+typedef struct acc_job {
+    gr__strided x;
+    char *y;
+} acc_job;
+
+static void acc_f32(void *ctx, int64_t begin, int64_t end)
+{
+    const acc_job *job = ctx;
+    float piece[512], *y = (float *)job->y;
+    for (int64_t i = begin; i < end; i += 512) {
+        int64_t n = end - i < 512 ? end - i : 512;
+        gr__strided_read(&job->x, i, n, piece);
+        for (int64_t j = 0; j < n; j++) y[i + j] += piece[j];
+    }
+}
+
+static void acc_f64(void *ctx, int64_t begin, int64_t end)
+{
+    const acc_job *job = ctx;
+    double piece[512], *y = (double *)job->y;
+    for (int64_t i = begin; i < end; i += 512) {
+        int64_t n = end - i < 512 ? end - i : 512;
+        gr__strided_read(&job->x, i, n, piece);
+        for (int64_t j = 0; j < n; j++) y[i + j] += piece[j];
+    }
+}
+
+static gr_status run_acc(gr_exec *e, gr__range_fn *body)
+{
+    acc_job job = {gr__strided_of(&e->in[1]), e->out[0].data};
+    gr__parallel_for(gr_shape_numel(e->out[0].shape), 32768, body, &job);
+    return GR_OK;
+}
+
+static gr_status acc_forward_f32(gr_exec *e)
+{
+    return run_acc(e, acc_f32);
+}
+
+static gr_status acc_forward_f64(gr_exec *e)
+{
+    return run_acc(e, acc_f64);
+}
+
+static void acc_vjp(gr_pullback *p)
+{
+    p->dx[0] = p->dy[0];
+    p->dx[1] = p->dy[0];
+}
+
+static const gr_sample acc_samples[] = {
+    {.name = "matrix", .in = {{.shape = {2, {3, 4}}}, {.shape = {2, {3, 4}}}}, .n_in = 2},
+    {.name = "scalar", .in = {{.shape = {0, {0}}}, {.shape = {0, {0}}}}, .n_in = 2},
+    {.name = "empty", .in = {{.shape = {2, {0, 4}}}, {.shape = {2, {0, 4}}}}, .n_in = 2},
+    {.name = "other shape",
+     .in = {{.shape = {1, {3}}}, {.shape = {1, {4}}}},
+     .n_in = 2,
+     .error = "expected inputs of one shape"},
+    {0},
+};
+
+const gr_op gr__acc_op = {
+    .name = "acc",
+    .family = "core",
+    .formula = "y = a + b",
+    .derivation = "dy/da = dy/db = 1, so da = db = dy",
+    .n_in = 2,
+    .flags = GR_OP_STRIDED | GR_OP_INPLACE | GR_OP_LINEAR,
+    .forward = {[GR_F32] = acc_forward_f32, [GR_F64] = acc_forward_f64},
+    .vjp = acc_vjp,
+    .samples = acc_samples,
+};
+
+/* --- detach --- */
+
+static bool detach_view(const gr_exec *e, int64_t *strides, int64_t *offset)
+{
+    (void)offset;
+    memcpy(strides, e->in[0].strides, (size_t)e->in[0].shape->rank * sizeof *strides);
+    return true;
+}
+
+static const gr_sample detach_samples[] = {
+    {.name = "matrix", .in = {{.shape = {2, {3, 4}}}}, .n_in = 1},
+    {0},
+};
+
+const gr_op gr__detach_op = {
+    .name = "detach",
+    .family = "core",
+    .formula = "y = x, a constant to differentiation",
+    .derivation = "dx = 0 by decree",
+    .n_in = 1,
+    .flags = GR_OP_CONSTANT,
+    .view = detach_view,
+    .samples = detach_samples,
+};
+
+/* The values of x with no gradient behind them. */
+gr_tensor *gr_detach(gr_tensor *x)
+{
+    return gr__apply(NULL, &gr__detach_op, &x, 1, NULL, GR_HERE);
+}

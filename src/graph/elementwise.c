@@ -1,0 +1,103 @@
+/* elementwise.c - running an element-wise op: pieces of its inputs, contiguous and of the kernel's
+ * dtype, in chunks that the threads share. */
+/* SPDX-License-Identifier: MIT */
+#include "strided.h"
+#include "tape.h"
+
+enum {
+    TILE = 512,   /* elements of a piece that has to be gathered or converted first */
+    GRAIN = 32768 /* elements that one thread takes at a time */
+};
+
+typedef void tile_fn(const gr_tile *t);
+
+typedef struct tile_input {
+    gr__strided s;
+    bool direct;  /* contiguous, of the kernel's dtype: no copy */
+    bool widened; /* float32 read as float64 */
+} tile_input;
+
+typedef struct tile_job {
+    tile_fn *f;
+    const void *attrs;
+    int n_in;
+    bool all_direct, narrowed; /* narrowed: float64 results stored as float32 */
+    size_t y_size;
+    char *y;
+    tile_input in[GR_MAX_TILE_INPUTS];
+} tile_job;
+
+static const void *load(const tile_input *x, int64_t first, int64_t n, double *space)
+{
+    if (x->direct) return x->s.data + (size_t)first * x->s.size;
+    if (!x->widened) {
+        gr__strided_read(&x->s, first, n, space);
+        return space;
+    }
+    float narrow[TILE];
+    gr__strided_read(&x->s, first, n, narrow);
+    for (int64_t i = 0; i < n; i++) space[i] = (double)narrow[i];
+    return space;
+}
+
+static void run_tile(const tile_job *job, int64_t first, int64_t n)
+{
+    double space[GR_MAX_TILE_INPUTS][TILE], result[TILE];
+    const void *x[GR_MAX_TILE_INPUTS];
+    char *y = job->y + (size_t)first * job->y_size;
+    for (int i = 0; i < job->n_in; i++) x[i] = load(&job->in[i], first, n, space[i]);
+    gr_tile t = {n, first, x, job->narrowed ? (void *)result : y, job->attrs};
+    job->f(&t);
+    for (int64_t i = 0; job->narrowed && i < n; i++) ((float *)y)[i] = (float)result[i];
+}
+
+static void run_direct(const tile_job *job, int64_t first, int64_t n)
+{
+    const void *x[GR_MAX_TILE_INPUTS];
+    for (int i = 0; i < job->n_in; i++) x[i] = job->in[i].s.data + (size_t)first * job->in[i].s.size;
+    gr_tile t = {n, first, x, job->y + (size_t)first * job->y_size, job->attrs};
+    job->f(&t);
+}
+
+static void run_tiles(void *ctx, int64_t begin, int64_t end)
+{
+    const tile_job *job = ctx;
+    if (job->all_direct) {
+        run_direct(job, begin, end - begin);
+        return;
+    }
+    for (int64_t i = begin; i < end; i += TILE) run_tile(job, i, end - i < TILE ? end - i : TILE);
+}
+
+bool gr__run_elementwise(gr_node *node)
+{
+    gr_tensor *y = &node->out[0];
+    gr_dtype dtype = gr__kernel_dtype(node->in, node->n_in, (gr_dtype)y->dtype);
+    bool convert = !node->op->tile[dtype];
+    tile_job job = {.f = node->op->tile[convert ? GR_F64 : dtype],
+                    .attrs = node->attrs,
+                    .n_in = node->n_in,
+                    .all_direct = !convert,
+                    .narrowed = convert && y->dtype == GR_F32,
+                    .y_size = gr_dtype_size((gr_dtype)y->dtype)};
+    if (!gr__tensor_storage(y)) return false;
+    job.y = y->data;
+    for (int i = 0; i < node->n_in; i++) {
+        gr_tensor *x = node->in[i];
+        tile_input *in = &job.in[i];
+        in->widened = convert && x->dtype == GR_F32;
+        if (!x->strides) { /* the common case, cheaply */
+            in->s.size = gr_dtype_size((gr_dtype)x->dtype);
+            in->s.data = x->data;
+            in->direct = !in->widened;
+            if (in->widened) in->s.rank = 1, in->s.dim[0] = INT64_MAX, in->s.stride[0] = 1;
+        } else {
+            gr_value v = {(gr_dtype)x->dtype, x->shape, x->strides, x->data};
+            in->s = gr__strided_of(&v);
+            in->direct = !in->widened && gr__strided_contiguous(&in->s);
+        }
+        job.all_direct &= in->direct;
+    }
+    gr__parallel_for(gr_shape_numel(y->shape), GRAIN, run_tiles, &job);
+    return true;
+}

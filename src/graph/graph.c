@@ -1,0 +1,292 @@
+/* graph.c - the life of a graph, its errors, scopes and the walk over its tape. */
+/* SPDX-License-Identifier: MIT */
+#include "tape.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const gr_shape scalar_shape = {0, {0}};
+
+gr_tensor gr__nil = {.shape = &scalar_shape};
+
+/* Returned where even the graph could not be allocated: inert, in error, never freed. */
+static gr_graph no_graph = {
+    .nil = {.graph = &no_graph, .shape = &scalar_shape},
+    .status = GR_ERR_MEMORY,
+    .message = "out of memory: the graph could not be allocated",
+};
+
+/* --- lifetime --- */
+
+/* Returns an empty graph, to be freed with gr_graph_free; where memory is out, an inert one whose
+ * error says so. GRADUS_EAGER=1 in the environment makes it eager. */
+gr_graph *gr_graph_new(void)
+{
+    gr_graph *g = gr__calloc(sizeof *g);
+    if (!g) return &no_graph;
+    g->generation = 1;
+    g->nil = (gr_tensor){.graph = g, .shape = &scalar_shape};
+    const char *eager = getenv("GRADUS_EAGER");
+    g->eager = eager && strcmp(eager, "0") != 0 && *eager;
+    return g;
+}
+
+static void release_uses(gr_graph *g)
+{
+    for (int i = 0; g->n_uses && i < g->cap_uses; i++) {
+        if (!g->uses[i].param) continue;
+        gr_param_release(g->uses[i].param);
+        g->uses[i].param = NULL;
+    }
+    g->n_uses = 0;
+    for (int i = 0; i < g->n_assigns; i++) gr_param_release(g->assigns[i].param);
+    g->n_assigns = 0;
+}
+
+static void release_params(gr_graph *g)
+{
+    for (gr_node *n = g->first; n; n = n->next)
+        if (gr_node_param(n)) gr_param_release(gr_node_param(n));
+}
+
+static void release_buffers(gr_graph *g)
+{
+    for (gr_node *n = g->first; n && g->buffers_held; n = n->next)
+        for (int i = 0; i < n->n_out; i++)
+            if (n->out[i].buffer) gr__tensor_drop(&n->out[i]);
+}
+
+/* Forgets every tensor and the error. Memory is kept for the next recording, so that a loop that
+ * resets allocates nothing once it has seen its largest step. The seed's stream goes on. */
+void gr_graph_reset(gr_graph *g)
+{
+    if (g == &no_graph) return;
+    release_buffers(g);
+    if (g->n_uses) release_params(g);
+    release_uses(g);
+    gr__arena_reset(&g->nodes);
+    gr__arena_reset(&g->tensors);
+    g->first = g->last = g->swept = NULL;
+    g->n_nodes = 0;
+    g->generation++;
+    g->status = GR_OK;
+    g->site = NULL;
+    g->site_depth = g->no_grad_depth = g->vjp_depth = 0;
+    g->running = g->backward = false;
+}
+
+/* Frees the graph and all its tensors; NULL is fine. */
+void gr_graph_free(gr_graph *g)
+{
+    if (!g || g == &no_graph) return;
+    gr_graph_reset(g);
+    gr__arena_release(&g->nodes);
+    gr__arena_release(&g->tensors);
+    gr__pool_release(&g->pool);
+    gr__free(g->uses);
+    gr__free(g->assigns);
+    gr__free(g);
+}
+
+void gr_graph_set_eager(gr_graph *g, bool eager)
+{
+    if (g != &no_graph) g->eager = eager;
+}
+
+/* Random ops recorded from here on draw from streams 0, 1, 2, ... of this seed. */
+void gr_graph_seed(gr_graph *g, uint64_t seed)
+{
+    if (g == &no_graph) return;
+    g->seed = seed;
+    g->stream = 0;
+}
+
+/* A number that differs for each call and is the same in each run. */
+uint64_t gr_next_seed(gr_graph *g)
+{
+    if (!g || g == &no_graph) return 0;
+    return gr__hash_join(gr__hash64(g->seed + 1), g->stream++);
+}
+
+/* --- errors --- */
+
+bool gr__is_nil(const gr_tensor *t)
+{
+    return !t || !t->graph || t == &t->graph->nil;
+}
+
+static gr_tensor *fail_with(gr_graph *g, gr_status status, const void *site, const char *format,
+                            va_list args)
+{
+    char message[sizeof g->message];
+    vsnprintf(message, sizeof message, format, args);
+    gr__fail(status, "%s", message);
+    if (!g) return &gr__nil;
+    if (!g->status) {
+        memcpy(g->message, message, sizeof message);
+        g->status = status;
+        g->error_site = g->site ? g->site : site;
+    }
+    return &g->nil;
+}
+
+gr_tensor *gr__fail_at(gr_graph *g, gr_status status, const void *site, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    gr_tensor *nil = fail_with(g, status, site, format, args);
+    va_end(args);
+    return nil;
+}
+
+/* For ops and layers written outside the library: sets the sticky error of g (the first one wins;
+ * g may be NULL) and returns the inert tensor, so that `return gr_fail(...)` works. */
+gr_tensor *gr_fail(gr_graph *g, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    gr_tensor *nil = fail_with(g, GR_ERR_ARGUMENT, GR_HERE, format, args);
+    va_end(args);
+    return nil;
+}
+
+gr_status gr_graph_status(const gr_graph *g)
+{
+    return g->status;
+}
+
+/* NULL while all went well; else the first failure since the reset, with the place in the user's
+ * program where the op was recorded. The text lives until the next call or reset. */
+const char *gr_graph_error(gr_graph *g)
+{
+    if (!g->status) return NULL;
+    if (!g->error_site) return g->message;
+    char place[160];
+    snprintf(g->text, sizeof g->text, "%s (at %s)", g->message,
+             gr__site_text(g->error_site, place, sizeof place));
+    return g->text;
+}
+
+/* --- scopes --- */
+
+void gr_site_begin(gr_graph *g, const void *site)
+{
+    if (!g || g == &no_graph) return;
+    if (g->site_depth++ == 0) g->site = site;
+}
+
+void gr_site_end(gr_graph *g)
+{
+    if (!g || g == &no_graph || g->site_depth == 0) return;
+    if (--g->site_depth == 0) g->site = NULL;
+}
+
+void gr_no_grad_begin(gr_graph *g)
+{
+    if (g != &no_graph) g->no_grad_depth++;
+}
+
+/* Closes the innermost no-grad scope; without an open one it is an error of the graph. */
+void gr_no_grad_end(gr_graph *g)
+{
+    if (g->no_grad_depth == 0)
+        gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_no_grad_end: no scope is open");
+    else
+        g->no_grad_depth--;
+}
+
+/* --- looking --- */
+
+/* NULL is taken for the inert tensor: float32, rank 0. */
+gr_graph *gr_graph_of(const gr_tensor *t)
+{
+    return t ? t->graph : NULL;
+}
+
+gr_dtype gr_dtype_of(const gr_tensor *t)
+{
+    return t ? (gr_dtype)t->dtype : GR_F32;
+}
+
+const gr_shape *gr_shape_of(const gr_tensor *t)
+{
+    return t ? t->shape : &scalar_shape;
+}
+
+int64_t gr_numel(const gr_tensor *t)
+{
+    return gr_shape_numel(gr_shape_of(t));
+}
+
+const gr_node *gr_node_first(const gr_graph *g)
+{
+    return g->first;
+}
+
+const gr_node *gr_node_next(const gr_node *node)
+{
+    return node->next;
+}
+
+const gr_node *gr_node_of(const gr_tensor *t)
+{
+    return t->node;
+}
+
+int64_t gr_node_id(const gr_node *node)
+{
+    return node->id;
+}
+
+const gr_op *gr_node_op(const gr_node *node)
+{
+    return node->op;
+}
+
+const void *gr_node_attrs(const gr_node *node)
+{
+    return node->attrs;
+}
+
+int gr_node_inputs(const gr_node *node)
+{
+    return node->n_in;
+}
+
+int gr_node_outputs(const gr_node *node)
+{
+    return node->n_out;
+}
+
+gr_tensor *gr_node_input(const gr_node *node, int i)
+{
+    return i >= 0 && i < node->n_in ? node->in[i] : &gr__nil;
+}
+
+gr_tensor *gr_node_output(const gr_node *node, int i)
+{
+    return i >= 0 && i < node->n_out ? &node->out[i] : &gr__nil;
+}
+
+gr_param *gr_node_param(const gr_node *node)
+{
+    return node->op == &gr__leaf_op ? ((const gr__leaf_attrs *)node->attrs)->param : NULL;
+}
+
+bool gr_node_is_backward(const gr_node *node)
+{
+    return node->flags & GR__BACKWARD;
+}
+
+const char *gr_node_site(const gr_node *node, char *text, size_t size)
+{
+    return gr__site_text(node->site, text, size);
+}
+
+void gr_graph_observe(gr_graph *g, gr_observer *observer, void *user)
+{
+    if (g == &no_graph) return;
+    g->observer = observer;
+    g->observer_user = user;
+}

@@ -1,0 +1,350 @@
+/* record.c - applying an op: check, broadcast, infer, append. */
+/* SPDX-License-Identifier: MIT */
+#include "tape.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- shape rules --- */
+
+bool gr_infer_fail(gr_infer *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(c->message, 400, format, args);
+    va_end(args);
+    return false;
+}
+
+const char *gr_infer_shape(gr_infer *c, int input)
+{
+    static _Thread_local char text[8][GR_SHAPE_TEXT];
+    static _Thread_local unsigned next;
+    if (input < 0 || input >= c->n_in) return "[?]";
+    return gr_shape_text(c->in[input]->shape, text[next++ % 8]);
+}
+
+static bool infer_same(gr_infer *c)
+{
+    for (int i = 1; i < c->n_in; i++) {
+        if (c->in[i]->dtype != c->in[0]->dtype)
+            return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast",
+                                 gr_dtype_name(c->in[0]->dtype), gr_dtype_name(c->in[i]->dtype));
+        if (!gr_shape_equal(c->in[i]->shape, c->in[0]->shape))
+            return gr_infer_fail(c, "expected inputs of one shape, got %s and %s",
+                                 gr_infer_shape(c, 0), gr_infer_shape(c, i));
+    }
+    return true;
+}
+
+/* --- checks --- */
+
+/* The graph of the operands, or NULL with the reason in `problem`. */
+static gr_graph *common_graph(gr_graph *g, gr_tensor *const *in, int n, const char **problem)
+{
+    for (int i = 0; i < n; i++) {
+        if (!in[i]) {
+            *problem = "an input is NULL";
+            return g;
+        }
+        if (!in[i]->graph) continue; /* inert, of no graph */
+        if (g && in[i]->graph != g) *problem = "the inputs belong to different graphs";
+        if (!g) g = in[i]->graph;
+        if (in[i]->generation != in[i]->graph->generation && !gr__is_nil(in[i]))
+            *problem = "an input is stale: its graph was reset after it was recorded";
+    }
+    if (!g && !*problem) *problem = n ? NULL : "an op without inputs needs a graph";
+    return g;
+}
+
+static bool any_nil(gr_tensor *const *in, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (gr__is_nil(in[i])) return true;
+    return false;
+}
+
+static bool computes(const gr_op *op, gr_dtype dtype)
+{
+    if (op->view || op->define || op == &gr__leaf_op || op == &gr__fill_op) return true;
+    if (op->tile[dtype] || op->forward[dtype]) return true;
+    return dtype == GR_F32 && (op->tile[GR_F64] || op->forward[GR_F64]);
+}
+
+gr_dtype gr__kernel_dtype(gr_tensor *const *in, int n, gr_dtype output)
+{
+    for (int i = 0; i < n; i++)
+        if (gr__is_float((gr_dtype)in[i]->dtype)) return (gr_dtype)in[i]->dtype;
+    return n ? (gr_dtype)in[0]->dtype : output;
+}
+
+/* --- broadcasting --- */
+
+typedef struct operands {
+    gr_tensor *in[GR_MAX_TILE_INPUTS];
+} operands;
+
+/* Stretches the inputs of an element-wise op to their common shape. */
+static bool broadcast(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, operands *o,
+                      const void *site)
+{
+    gr_shape shape = *in[0]->shape;
+    bool equal = true;
+    for (int i = 1; i < n; i++) {
+        gr_shape joined;
+        if (gr_shape_equal(&shape, in[i]->shape)) continue;
+        equal = false;
+        if (!gr__shape_broadcast(&shape, in[i]->shape, &joined)) {
+            char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
+            gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: cannot broadcast %s with %s", op->name,
+                        gr_shape_text(&shape, a), gr_shape_text(in[i]->shape, b));
+            return false;
+        }
+        shape = joined;
+    }
+    for (int i = 0; i < n; i++) {
+        o->in[i] = in[i];
+        if (equal || gr_shape_equal(in[i]->shape, &shape)) continue;
+        o->in[i] = gr__apply(g, &gr__expand_op, &in[i], 1, &shape, site);
+        if (gr__is_nil(o->in[i])) return false;
+    }
+    return true;
+}
+
+/* --- appending --- */
+
+static gr_node *new_node(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, int n_out,
+                         const void *attrs, size_t attrs_size)
+{
+    size_t head = sizeof(gr_node) + (size_t)n * sizeof(gr_tensor *);
+    gr_node *node = gr__arena_alloc(&g->nodes, head + attrs_size);
+    gr_tensor *out = gr__arena_alloc(&g->tensors, (size_t)n_out * sizeof *out);
+    if (!node || !out) return NULL;
+    *node = (gr_node){.op = op, .out = out, .n_in = n, .n_out = (uint8_t)n_out};
+    if (n) memcpy(node->in, in, (size_t)n * sizeof *in);
+    if (attrs_size) {
+        char *copy = (char *)node + head;
+        memcpy(copy, attrs, attrs_size);
+        node->attrs = copy;
+    }
+    return node;
+}
+
+/* Shapes are shared where they can be: an element-wise op allocates none. */
+static const gr_shape *share_shape(gr_graph *g, const gr_node *node, const gr_shape *shape)
+{
+    if (node->n_in && gr_shape_equal(shape, node->in[0]->shape)) return node->in[0]->shape;
+    gr_shape *copy = gr__arena_alloc(&g->nodes, sizeof *copy);
+    if (copy) *copy = *shape;
+    return copy;
+}
+
+/* c NULL: one output like in[0]. */
+static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c)
+{
+    for (int i = 0; i < node->n_out; i++) {
+        node->out[i] = (gr_tensor){
+            .graph = g,
+            .node = node,
+            .shape = c ? share_shape(g, node, &c->shape[i]) : node->in[0]->shape,
+            .generation = g->generation,
+            .dtype = (uint8_t)(c ? c->dtype[i] : node->in[0]->dtype),
+            .index = (uint8_t)i,
+        };
+        if (!node->out[i].shape) return false;
+    }
+    if (!node->op->view || node->out[0].shape->rank == 0) return true;
+    node->out[0].strides =
+        gr__arena_alloc(&g->nodes, (size_t)node->out[0].shape->rank * sizeof(int64_t));
+    return node->out[0].strides != NULL;
+}
+
+/* What this node's VJP will read has to outlive an evaluation before backward. */
+static void note_gradient(gr_graph *g, gr_node *node)
+{
+    if (g->no_grad_depth) node->flags |= GR__NO_GRAD;
+    if ((node->flags & GR__NO_GRAD) || (node->op->flags & GR_OP_CONSTANT)) return;
+    bool grad = false;
+    for (int i = 0; i < node->n_in; i++) grad |= (node->in[i]->flags & GR__GRAD) != 0;
+    if (!grad) return;
+    for (int i = 0; i < node->n_out; i++)
+        if (gr__is_float((gr_dtype)node->out[i].dtype)) node->out[i].flags |= GR__GRAD;
+    bool in_c = !node->op->vjp && node->op->backward[GR_F64]; /* may read anything */
+    unsigned reads = in_c ? ~0u : node->op->reads;
+    for (int i = 0; i < node->n_in && i < 16; i++)
+        if (reads & GR_READS_IN(i)) node->in[i]->flags |= GR__SAVED;
+    for (int i = 0; i < node->n_out; i++)
+        if (reads & GR_READS_OUT(i)) node->out[i].flags |= GR__SAVED;
+}
+
+static void append(gr_graph *g, gr_node *node, const void *site)
+{
+    node->site = g->site ? g->site : site;
+    node->id = g->n_nodes++;
+    node->prev = g->last;
+    if (g->last) g->last->next = node;
+    else g->first = node;
+    g->last = node;
+    if (g->vjp_depth) node->flags |= GR__BACKWARD;
+    for (int i = 0; i < node->n_in; i++) node->in[i]->consumers++;
+    note_gradient(g, node);
+}
+
+static bool is_small(const gr_tensor *t)
+{
+    return gr_shape_numel(t->shape) * (int64_t)gr_dtype_size((gr_dtype)t->dtype) <= GR__SMALL;
+}
+
+/* Whether to compute the node now: small, or a view, or the graph is eager; and it can be. */
+static bool due(const gr_graph *g, const gr_node *node)
+{
+    for (int i = 0; i < node->n_in; i++)
+        if (!node->in[i]->data) return false;
+    if (g->eager || node->op->view) return true;
+    for (int i = 0; i < node->n_out; i++)
+        if (!is_small(&node->out[i])) return false;
+    for (int i = 0; i < node->n_in; i++)
+        if (!is_small(node->in[i])) return false;
+    return true;
+}
+
+static gr_tensor *out_of_memory(gr_graph *g, const gr_op *op, const void *site)
+{
+    return gr__fail_at(g, GR_ERR_MEMORY, site, "%s: out of memory while recording", op->name);
+}
+
+/* --- applying --- */
+
+static gr_tensor *check_arguments(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n,
+                                  const void *attrs, const char *problem, const void *site)
+{
+    if (problem) return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s", op->name, problem);
+    if (g->status || any_nil(in, n)) return &g->nil;
+    bool count_fits = op->n_in < 0 ? n >= 1 : n <= op->n_in && n >= op->n_in - op->optional;
+    if (!count_fits)
+        return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: expected %d inputs, got %d", op->name,
+                           op->n_in, n);
+    if (op->attrs_size && !attrs)
+        return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: its attributes are missing", op->name);
+    if ((op->tile[GR_F64] || op->tile[GR_F32]) && n > GR_MAX_TILE_INPUTS)
+        return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: more than %d inputs", op->name,
+                           GR_MAX_TILE_INPUTS);
+    return NULL;
+}
+
+/* Fills c by the op's shape rule, or checks that the inputs are alike where it has none. */
+static bool infer(gr_graph *g, gr_infer *c, const void *site)
+{
+    char message[400];
+    const gr_op *op = c->op;
+    message[0] = 0;
+    c->message = message;
+    int n_out = op->n_out ? op->n_out : 1;
+    for (int i = 0; op->infer && i < n_out && c->n_in; i++) {
+        c->shape[i] = *c->in[0]->shape;
+        c->dtype[i] = (gr_dtype)c->in[0]->dtype;
+    }
+    gr_dtype dtype = gr__kernel_dtype(c->in, c->n_in, GR_F32);
+    bool fits = op->infer ? op->infer(c) : infer_same(c);
+    if (fits && c->n_in && !computes(op, dtype))
+        fits = gr_infer_fail(c, "not defined for %s", gr_dtype_name(dtype));
+    for (int i = 0; fits && op->infer && i < n_out; i++)
+        if (!gr__shape_valid(&c->shape[i])) fits = gr_infer_fail(c, "the result would be too large");
+    if (!fits) gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s", op->name, message);
+    return fits;
+}
+
+gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs,
+                     const void *site)
+{
+    const char *problem = NULL;
+    g = common_graph(g, in, n, &problem);
+    if (!g && !problem) return &gr__nil;
+    gr_tensor *failed = check_arguments(g, op, in, n, attrs, problem, site);
+    if (failed) return failed;
+    if (op->define) {
+        gr_site_begin(g, site);
+        gr_tensor *y = op->define(in, n, attrs);
+        gr_site_end(g);
+        return y;
+    }
+    operands o;
+    if (n > 1 && (op->tile[GR_F64] || op->tile[GR_F32])) {
+        if (!broadcast(g, op, in, n, &o, site)) return &g->nil;
+        in = o.in;
+    }
+    gr_infer c; /* large: only what is used is set */
+    c.op = op;
+    c.attrs = attrs;
+    c.in = in;
+    c.n_in = n;
+    if (!infer(g, &c, site)) return &g->nil;
+    gr_node *node = new_node(g, op, in, n, op->n_out ? op->n_out : 1, attrs, op->attrs_size);
+    if (!node || !set_outputs(g, node, op->infer ? &c : NULL)) return out_of_memory(g, op, site);
+    append(g, node, site);
+    if (due(g, node) && !gr__run(node)) return &g->nil;
+    return &node->out[0];
+}
+
+gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape *shape,
+                    const void *attrs, size_t attrs_size, const void *site)
+{
+    if (g->status) return &g->nil;
+    char text[GR_SHAPE_TEXT];
+    if (!gr__shape_valid(shape) || (unsigned)dtype >= GR_DTYPES)
+        return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s of %s is not a usable shape", op->name,
+                           gr_shape_text(shape, text), gr_dtype_name(dtype));
+    gr_node *node = new_node(g, op, NULL, 0, 1, attrs, attrs_size);
+    gr_infer c;
+    c.shape[0] = *shape;
+    c.dtype[0] = dtype;
+    if (!node || !set_outputs(g, node, &c)) return out_of_memory(g, op, site);
+    append(g, node, site);
+    node->out[0].flags |= GR__KEEP;
+    return &node->out[0];
+}
+
+/* Records op over n inputs and returns its output 0; the others are gr_output(t, 1), ...
+ * g may be NULL when there are inputs: ops take their graph from their operands. attrs points to
+ * the op's attributes struct, which is copied. Inputs of element-wise ops are broadcast.
+ * Errors stick to the graph: another number of inputs, a foreign or stale input, shapes or dtypes
+ * that the op's rule refuses, memory. */
+gr_tensor *gr_apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs)
+{
+    return gr__apply(g, op, in, n, attrs, GR_HERE);
+}
+
+gr_tensor *gr_output(gr_tensor *t, int index)
+{
+    if (gr__is_nil(t)) return t ? t : &gr__nil;
+    if (index < 0 || index >= t->node->n_out)
+        return gr__fail_at(t->graph, GR_ERR_ARGUMENT, GR_HERE, "gr_output: %s has %d outputs, not %d",
+                           t->node->op->name, t->node->n_out, index + 1);
+    return &t->node->out[index];
+}
+
+/* --- the registry: every family's table --- */
+
+int gr_op_count(void)
+{
+    int n = 0;
+    for (int f = 0; gr__families[f]; f++)
+        for (int i = 0; gr__families[f][i]; i++) n++;
+    return n;
+}
+
+const gr_op *gr_op_at(int index)
+{
+    for (int f = 0; gr__families[f]; f++)
+        for (int i = 0; gr__families[f][i]; i++)
+            if (index-- == 0) return gr__families[f][i];
+    return NULL;
+}
+
+const gr_op *gr_op_find(const char *name)
+{
+    for (int f = 0; gr__families[f]; f++)
+        for (int i = 0; gr__families[f][i]; i++)
+            if (strcmp(gr__families[f][i]->name, name) == 0) return gr__families[f][i];
+    return NULL;
+}

@@ -1,0 +1,172 @@
+/* sources.c - where values come from: data, constants, parameters. */
+/* SPDX-License-Identifier: MIT */
+#include "tape.h"
+
+#include <string.h>
+
+/* --- data --- */
+
+static gr_tensor *data_leaf(gr_graph *g, gr_dtype dtype, const gr_shape *shape, const void *data,
+                            const char *name, const void *site)
+{
+    char text[GR_SHAPE_TEXT];
+    if (!data && gr__shape_valid(shape) && gr_shape_numel(shape) > 0)
+        return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: data is NULL for a tensor of %s", name,
+                           gr_shape_text(shape, text));
+    const gr__leaf_attrs attrs = {NULL, 0};
+    return gr__leaf(g, &gr__leaf_op, dtype, shape, &attrs, sizeof attrs, site);
+}
+
+/* A tensor that holds a copy of `data`: row-major, shape's number of elements, of dtype. */
+gr_tensor *gr_from_data(gr_graph *g, gr_dtype dtype, gr_shape shape, const void *data)
+{
+    gr_tensor *t = data_leaf(g, dtype, &shape, data, "gr_from_data", GR_HERE);
+    if (gr__is_nil(t)) return t;
+    if (!gr__tensor_storage(t))
+        return gr__fail_at(g, GR_ERR_MEMORY, GR_HERE, "gr_from_data: out of memory");
+    if (data) memcpy(t->data, data, (size_t)gr_numel(t) * gr_dtype_size(dtype));
+    return t;
+}
+
+/* As gr_from_data without the copy: `data` must stay and not change until the graph's reset. */
+gr_tensor *gr_borrow(gr_graph *g, gr_dtype dtype, gr_shape shape, const void *data)
+{
+    gr_tensor *t = data_leaf(g, dtype, &shape, data, "gr_borrow", GR_HERE);
+    if (!gr__is_nil(t)) t->data = data ? (void *)(uintptr_t)data : &t->scalar;
+    return t;
+}
+
+/* --- constants --- */
+
+static gr_tensor *fill(gr_graph *g, gr_dtype dtype, const gr_shape *shape, double value,
+                       const void *site)
+{
+    gr_tensor *t = gr__leaf(g, &gr__fill_op, dtype, shape, &value, sizeof value, site);
+    if (gr__is_nil(t)) return t;
+    gr__set_scalar(&t->scalar, dtype, value);
+    t->data = &t->scalar;
+    if (shape->rank) {
+        t->strides = gr__arena_alloc(&g->nodes, (size_t)shape->rank * sizeof(int64_t));
+        if (!t->strides) return gr__fail_at(g, GR_ERR_MEMORY, site, "fill: out of memory");
+        memset(t->strides, 0, (size_t)shape->rank * sizeof(int64_t));
+    }
+    return t;
+}
+
+/* All elements equal `value`; takes the storage of one element. */
+gr_tensor *gr_full(gr_graph *g, gr_dtype dtype, gr_shape shape, double value)
+{
+    return fill(g, dtype, &shape, value, GR_HERE);
+}
+
+gr_tensor *gr_zeros(gr_graph *g, gr_dtype dtype, gr_shape shape)
+{
+    return fill(g, dtype, &shape, 0, GR_HERE);
+}
+
+gr_tensor *gr_ones(gr_graph *g, gr_dtype dtype, gr_shape shape)
+{
+    return fill(g, dtype, &shape, 1, GR_HERE);
+}
+
+gr_tensor *gr_scalar(gr_graph *g, gr_dtype dtype, double value)
+{
+    gr_shape shape = {0, {0}};
+    return fill(g, dtype, &shape, value, GR_HERE);
+}
+
+/* --- parameters --- */
+
+/* The slot of p in the table of uses, free or taken; the table has a free slot. */
+static int slot_of(const gr_graph *g, const gr_param *p)
+{
+    uint64_t h = gr__hash64((uint64_t)(uintptr_t)p);
+    int i = (int)(h % (uint64_t)g->cap_uses);
+    while (g->uses[i].param && g->uses[i].param != p) i = (i + 1) % g->cap_uses;
+    return i;
+}
+
+static bool room_for_use(gr_graph *g)
+{
+    if (2 * (g->n_uses + 1) <= g->cap_uses) return true;
+    gr_graph old = *g;
+    int cap = old.cap_uses ? 2 * old.cap_uses : 64;
+    void *table = gr__calloc((size_t)cap * sizeof *g->uses);
+    if (!table) return false;
+    g->uses = table;
+    g->cap_uses = cap;
+    for (int i = 0; i < old.cap_uses; i++)
+        if (old.uses[i].param) g->uses[slot_of(g, old.uses[i].param)] = old.uses[i];
+    gr__free(old.uses);
+    return true;
+}
+
+static gr_tensor *param_leaf(gr_graph *g, gr_param *p, const void *site)
+{
+    const gr__leaf_attrs attrs = {p, p->version};
+    gr_tensor *t = gr__leaf(g, &gr__leaf_op, p->dtype, &p->shape, &attrs, sizeof attrs, site);
+    if (gr__is_nil(t)) return t;
+    gr_param_retain(p); /* released by the node's reset */
+    t->data = p->data;
+    t->flags |= GR__PARAM;
+    if (!p->frozen && gr__is_float(p->dtype) && !g->no_grad_depth) t->flags |= GR__GRAD;
+    return t;
+}
+
+static bool remember(gr_graph *g, gr_param *p, gr_tensor *t)
+{
+    int i = slot_of(g, p);
+    if (!g->uses[i].param) {
+        g->uses[i].param = gr_param_retain(p);
+        g->n_uses++;
+    }
+    g->uses[i].tensor = t;
+    return true;
+}
+
+static bool usable_param(gr_graph *g, const gr_param *p, const char *name, const void *site)
+{
+    if (g->status) return false;
+    if (!p || !p->data) {
+        gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: the parameter is %s", name,
+                    p ? "inert: its creation failed" : "NULL");
+        return false;
+    }
+    if (!room_for_use(g)) {
+        gr__fail_at(g, GR_ERR_MEMORY, site, "%s: out of memory", name);
+        return false;
+    }
+    return true;
+}
+
+/* Brings a parameter into the graph: its values as they are now, the same tensor at each call
+ * until the parameter changes. gr_backward adds its gradient into the parameter. */
+gr_tensor *gr_use(gr_graph *g, gr_param *p)
+{
+    if (!usable_param(g, p, "gr_use", GR_HERE)) return &g->nil;
+    gr_tensor *known = g->uses[slot_of(g, p)].param ? g->uses[slot_of(g, p)].tensor : NULL;
+    if (known) {
+        bool leaf = known->node->op == &gr__leaf_op && gr_node_param(known->node) == p;
+        bool current = !leaf || ((const gr__leaf_attrs *)known->node->attrs)->version == p->version;
+        bool grad = !leaf || (known->flags & GR__GRAD) || g->no_grad_depth || p->frozen;
+        if (current && grad) return known;
+    }
+    gr_tensor *t = param_leaf(g, p, GR_HERE);
+    if (!gr__is_nil(t)) remember(g, p, t);
+    return t;
+}
+
+/* Until the reset gr_use(g, p) gives t, which has p's shape and any floating dtype: how a model is
+ * differentiated by something else than its own parameters, or checked in float64. Returns t. */
+gr_tensor *gr_bind(gr_graph *g, gr_param *p, gr_tensor *t)
+{
+    char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
+    if (!usable_param(g, p, "gr_bind", GR_HERE) || gr__is_nil(t)) return &g->nil;
+    if (t->graph != g || t->generation != g->generation)
+        return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_bind: the tensor is not of this graph");
+    if (!gr_shape_equal(t->shape, &p->shape))
+        return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_bind: parameter '%s' is %s, the tensor %s",
+                           p->name, gr_shape_text(&p->shape, a), gr_shape_text(t->shape, b));
+    remember(g, p, t);
+    return t;
+}

@@ -1,0 +1,212 @@
+/* step.c - gr_backward: gradients into the parameters, and all that a training step leaves behind. */
+/* SPDX-License-Identifier: MIT */
+#include "backward.h"
+
+#include <string.h>
+
+enum { CLAIMED = 1, BOUND }; /* what gr_backward notes in a parameter's `busy` */
+
+typedef struct leaves {
+    gr_tensor **x, **dx, **targets; /* n parameters; targets: dx, sinks, assigned values */
+    int n, n_targets;
+} leaves;
+
+static bool trainable(const gr_tensor *t)
+{
+    return t->node->op == &gr__leaf_op && gr_node_param(t->node) && (t->flags & GR__GRAD);
+}
+
+/* A tensor that nothing consumes and that is still pending: an accuracy, say. */
+static bool is_sink(const gr_node *node)
+{
+    if ((node->flags & GR__BACKWARD) && !(node->flags & GR__USER)) return false;
+    for (int i = 0; i < node->n_out; i++)
+        if (node->out[i].consumers) return false;
+    return !node->out[0].data;
+}
+
+static int count_targets(const gr_graph *g)
+{
+    int n = g->n_assigns + 1;
+    for (const gr_node *node = g->swept ? g->swept : g->first; node; node = node->next)
+        n += is_sink(node);
+    return n;
+}
+
+static bool gather_leaves(gr_graph *g, leaves *l)
+{
+    l->n = l->n_targets = 0;
+    size_t room = 0;
+    for (gr_node *node = g->first; node; node = node->next) room += trainable(&node->out[0]);
+    size_t targets = room + (size_t)count_targets(g);
+    l->x = gr__arena_alloc(&g->nodes, (2 * room + targets + 1) * sizeof *l->x);
+    if (!l->x) {
+        gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward: out of memory");
+        return false;
+    }
+    l->dx = l->x + room;
+    l->targets = l->dx + room;
+    for (gr_node *node = g->first; node; node = node->next)
+        if (trainable(&node->out[0])) l->x[l->n++] = &node->out[0];
+    return true;
+}
+
+static void gather_targets(gr_graph *g, leaves *l, gr_tensor *loss)
+{
+    loss->flags |= GR__KEEP;
+    l->targets[l->n_targets++] = loss;
+    for (gr_node *node = g->swept ? g->swept : g->first; node; node = node->next) {
+        if (!is_sink(node) || &node->out[0] == loss) continue;
+        node->out[0].flags |= GR__KEEP;
+        l->targets[l->n_targets++] = &node->out[0];
+    }
+    for (int i = 0; i < g->n_assigns; i++) l->targets[l->n_targets++] = g->assigns[i].value;
+}
+
+/* Parameters are claimed, so that two threads adding into one is an error and not a race. */
+static bool claim(gr_graph *g, leaves *l, const void *site)
+{
+    for (int i = 0; i < l->n; i++) {
+        gr_param *p = gr_node_param(l->x[i]->node);
+        bool repeated = false; /* used again after an update: claimed already */
+        for (int j = 0; j < i && !repeated; j++) repeated = gr_node_param(l->x[j]->node) == p;
+        if (repeated || !__atomic_exchange_n(&p->busy, CLAIMED, __ATOMIC_ACQUIRE)) continue;
+        gr__fail_at(g, GR_ERR_STATE, site, "gr_backward: another thread is in backward into "
+                    "parameter '%s'; workers use gr_grad", p->name);
+        l->n = i; /* only those before are ours */
+        return false;
+    }
+    return true;
+}
+
+static void unclaim(leaves *l)
+{
+    for (int i = 0; i < l->n; i++)
+        __atomic_store_n(&gr_node_param(l->x[i]->node)->busy, 0, __ATOMIC_RELEASE);
+}
+
+static bool need_grad_memory(gr_graph *g, gr_param *p)
+{
+    if (!p->grad) p->grad = gr__alloc((size_t)gr_shape_numel(&p->shape) * gr_dtype_size(p->dtype) + 1);
+    if (!p->grad) gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward: out of memory");
+    return p->grad != NULL;
+}
+
+/* The first contribution is computed right into the parameter's gradient, where that can be. */
+static bool bind_gradient(gr_graph *g, gr_tensor *leaf, gr_tensor *dx, uint32_t recorded)
+{
+    gr_param *p = gr_node_param(leaf->node);
+    if (!need_grad_memory(g, p)) return false;
+    bool fresh = !p->has_grad && p->busy == CLAIMED && !dx->data && dx->node->id >= recorded &&
+                 !dx->node->op->view;
+    if (!fresh || (dx->flags & GR__BOUND)) return true;
+    dx->flags |= GR__BOUND;
+    dx->scalar.target = p->grad;
+    p->busy = BOUND;
+    return true;
+}
+
+static void add_into(gr_param *p, gr_tensor *dx)
+{
+    int64_t strides[2][GR_MAX_RANK];
+    gr_value in[2] = {{p->dtype, &p->shape, strides[0], p->grad}, gr__tensor_value(dx, strides[1])};
+    gr__shape_strides(&p->shape, strides[0]);
+    gr_exec e = {&gr__acc_op, NULL, in, in, 2, 1, NULL};
+    if (!p->has_grad)
+        memset(p->grad, 0, (size_t)gr_shape_numel(&p->shape) * gr_dtype_size(p->dtype));
+    p->has_grad = true;
+    gr__acc_op.forward[p->dtype](&e);
+}
+
+/* Parameters with a bound gradient come last: until then others may read their cotangent there. */
+static void deliver(leaves *l)
+{
+    for (int claim = CLAIMED; claim <= BOUND; claim++) {
+        for (int i = 0; i < l->n; i++) {
+            gr_param *p = gr_node_param(l->x[i]->node);
+            if (!l->dx[i] || p->busy != claim) continue;
+            if (l->dx[i]->data == p->grad) p->has_grad = true;
+        }
+        for (int i = 0; i < l->n; i++) {
+            gr_param *p = gr_node_param(l->x[i]->node);
+            if (l->dx[i] && p->busy == claim && l->dx[i]->data != p->grad) add_into(p, l->dx[i]);
+        }
+    }
+}
+
+static void unbind(leaves *l)
+{
+    for (int i = 0; i < l->n; i++) {
+        gr_tensor *dx = l->dx[i];
+        if (!dx || !(dx->flags & GR__BOUND)) continue;
+        dx->flags &= (uint8_t)~GR__BOUND;
+        dx->data = NULL;
+    }
+}
+
+static void drop_results(leaves *l)
+{
+    for (int i = 0; i < l->n; i++) {
+        gr_tensor *dx = l->dx[i];
+        if (dx && dx->buffer && !(dx->flags & GR__KEEP)) gr__tensor_drop(dx);
+    }
+}
+
+static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
+{
+    uint32_t recorded = g->n_nodes;
+    gr_tensor *one = gr_ones(g, (gr_dtype)loss->dtype, *loss->shape);
+    for (int i = 0; i < l->n; i++) l->dx[i] = NULL;
+    g->no_grad_depth++; /* nobody differentiates these */
+    gr_status status = g->status ? g->status : gr__sweep(g, &loss, &one, 1, l->x, l->n, l->dx);
+    g->no_grad_depth--;
+    if (status) return status;
+    bool reached = false;
+    for (int i = 0; i < l->n; i++) {
+        if (!l->dx[i]) continue;
+        reached = true;
+        if (!bind_gradient(g, l->x[i], l->dx[i], recorded)) return g->status;
+        l->targets[l->n_targets++] = l->dx[i];
+    }
+    if (!reached) {
+        gr__fail_at(g, GR_ERR_ARGUMENT, loss->node->site,
+                    "gr_backward: the loss does not depend on any trainable parameter");
+        return g->status;
+    }
+    if (gr__evaluate(g, l->targets, l->n_targets, true) == GR_OK) deliver(l);
+    unbind(l);
+    drop_results(l);
+    return g->status;
+}
+
+static gr_status check_loss(gr_graph *g, gr_tensor *loss, const void *site)
+{
+    char text[GR_SHAPE_TEXT];
+    if (gr__check_tensors(g, &loss, 1, "loss", "gr_backward", site)) return g->status;
+    if (gr_shape_numel(loss->shape) != 1)
+        gr__fail_at(g, GR_ERR_ARGUMENT, site, "gr_backward: expected a loss of one element, got %s; "
+                    "reduce it with gr_mean_all or gr_sum_all", gr_shape_text(loss->shape, text));
+    return g->status;
+}
+
+/* Adds d loss / d p into the gradient of every trainable parameter that the loss depends on; a
+ * gradient that was cleared is written afresh. Also computes every recorded tensor that nothing
+ * consumes, so that reading an accuracy after the optimizer's step gives the value before it, and
+ * writes what was assigned. loss has one element. On failure no gradient has changed that was not
+ * cleared, and the graph's status is returned. */
+gr_status gr_backward(gr_tensor *loss)
+{
+    if (!loss) return gr__fail(GR_ERR_ARGUMENT, "gr_backward: the loss is NULL");
+    gr_graph *g = loss->graph;
+    if (!g) return GR_ERR_STATE;
+    if (g->status || check_loss(g, loss, GR_HERE)) return g->status;
+    leaves l;
+    if (!gather_leaves(g, &l)) return g->status;
+    if (claim(g, &l, GR_HERE)) {
+        gather_targets(g, &l, loss);
+        g->swept = g->last;
+        backward(g, loss, &l);
+    }
+    unclaim(&l);
+    return g->status ? g->status : gr_commit(g);
+}

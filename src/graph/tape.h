@@ -1,0 +1,188 @@
+/* tape.h - graph, node and tensor: the one data structure that everything works on.
+ *
+ * Recording appends nodes; the order of the tape is a topological order, so that evaluation is one
+ * loop forwards and differentiation one loop backwards over it. A tensor whose data is NULL is
+ * pending: it can be computed at any time from its node, because ops are pure.
+ */
+/* SPDX-License-Identifier: MIT */
+#ifndef GR__TAPE_H
+#define GR__TAPE_H
+
+#include "base.h"
+#include <gradus/op.h>
+
+/* Values of at most so many bytes are computed when recorded, if their inputs are there. */
+enum { GR__SMALL = 4096 };
+
+/* --- parameters --- */
+
+struct gr_param {
+    char *name;
+    gr_shape shape;
+    gr_dtype dtype;
+    void *data;
+    void *grad;       /* allocated at the first backward, then kept */
+    bool has_grad;    /* whether grad holds a sum; else its content means nothing */
+    bool frozen;
+    uint64_t version; /* grows with each write */
+    int refs;         /* atomic */
+    int busy;         /* atomic: a backward is adding into grad */
+};
+
+/* --- tensors --- */
+
+enum {
+    GR__KEEP = 1,  /* a source, or read or asked for by the user: stays until reset */
+    GR__SAVED = 2, /* a VJP to come reads it: stays until backward */
+    GR__GRAD = 4,  /* a trainable parameter feeds it */
+    GR__BOUND = 8, /* to be computed into scalar.target, memory of somebody else */
+    GR__PARAM = 16 /* data lies in a parameter, whose version is to be checked */
+};
+
+struct gr_tensor {
+    _Alignas(16) gr_graph *graph; /* NULL: the inert tensor of no graph */
+    gr_node *node;   /* that made it */
+    const gr_shape *shape;
+    int64_t *strides;   /* in elements; NULL: row-major */
+    void *data;         /* first element; NULL while pending */
+    gr__buffer *buffer; /* counted storage behind data; NULL for small and foreign memory */
+    gr_tensor *cot;     /* cotangent so far, within a backward sweep */
+    union {
+        double f64;
+        float f32;
+        int64_t i64;
+        uint8_t u8;
+        void *target;
+    } scalar;            /* storage of a single element, or GR__BOUND's target */
+    uint32_t generation; /* of the graph when recorded: another one means stale */
+    uint32_t epoch;      /* of the plan that `uses` belongs to */
+    uint32_t reach;      /* the sweep in which it was found to depend on an x */
+    int32_t uses;        /* reads still to come in the running plan */
+    int32_t consumers;   /* nodes that read it */
+    uint8_t dtype, index, flags;
+};
+
+/* --- nodes --- */
+
+enum {
+    GR__NO_GRAD = 1,  /* recorded in a no-grad scope */
+    GR__BACKWARD = 2, /* recorded by a VJP */
+    GR__USER = 4      /* a result of gr_grad: the user holds it, though a VJP recorded it */
+};
+
+struct gr_node {
+    const gr_op *op;
+    const void *attrs;
+    const void *site;
+    gr_node *prev, *next;
+    gr_tensor *out; /* n_out of them */
+    uint32_t id, mark;
+    int32_t n_in;
+    uint8_t n_out, flags;
+    gr_tensor *in[];
+};
+
+/* --- graph --- */
+
+typedef struct gr__assign {
+    gr_param *param;
+    gr_tensor *value;
+} gr__assign;
+
+struct gr_graph {
+    gr__arena nodes, tensors; /* tensors apart: a stale pointer then still points at a tensor */
+    gr__pool pool;
+    gr_node *first, *last;
+    gr_node *swept; /* the last node when sinks were last collected */
+    uint32_t n_nodes, generation, epoch;
+    gr_tensor nil; /* what failed calls return */
+
+    gr_status status;
+    char message[640];
+    const void *error_site;
+    char text[768]; /* message and place, made when asked for */
+
+    const void *site; /* of the outermost open site */
+    int site_depth, no_grad_depth, vjp_depth;
+    bool eager;
+    bool guarded; /* kernels are watched (guard.c) */
+    bool running;  /* a plan is being run: `uses` counts */
+    bool backward; /* the running plan is gr_backward's: saved values go at their last use */
+    uint64_t seed, stream;
+
+    struct {
+        gr_param *param;
+        gr_tensor *tensor;
+    } *uses; /* open addressing by the parameter's address */
+    int n_uses, cap_uses;
+    gr__assign *assigns;
+    int n_assigns, cap_assigns;
+    int64_t buffers_held; /* tensors with a buffer */
+
+    gr_observer *observer;
+    void *observer_user;
+};
+
+/* --- across files of src/graph and src/ops --- */
+
+/* As gr_apply, recorded as called from `site` unless a site is open. */
+gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs,
+                     const void *site);
+/* A tensor without inputs whose value the caller sets. */
+gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape *shape,
+                    const void *attrs, size_t attrs_size, const void *site);
+gr_tensor *gr__fail_at(gr_graph *g, gr_status status, const void *site, const char *format, ...)
+    GR_PRINTF(4, 5);
+bool gr__is_nil(const gr_tensor *t);
+extern gr_tensor gr__nil; /* of no graph */
+
+static inline bool gr__is_float(gr_dtype dtype)
+{
+    return dtype == GR_F32 || dtype == GR_F64;
+}
+
+/* --- storage (storage.c) --- */
+
+/* Gives a pending tensor memory: inside itself, in the arena, from the pool. */
+bool gr__tensor_storage(gr_tensor *t);
+void gr__tensor_drop(gr_tensor *t); /* back to pending */
+bool gr__tensor_contiguous(const gr_tensor *t);
+/* Gives this description of a tensor row-major storage of its own, a copy; the old one is left
+ * alone (pack) or dropped (repack). */
+bool gr__tensor_pack(gr_tensor *t);
+bool gr__tensor_repack(gr_tensor *t);
+gr_value gr__tensor_value(gr_tensor *t, int64_t strides[GR_MAX_RANK]);
+void gr__set_scalar(void *data, gr_dtype dtype, double value);
+double gr__get_scalar(const void *data, gr_dtype dtype);
+
+/* --- guards (guard.c) --- */
+
+enum { GR__GUARD = 64 }; /* bytes of canary on each side */
+void *gr__guard_prepare(void *block, size_t bytes);
+void gr__guard_fill(gr_tensor *t);
+uint64_t gr__guard_hash(gr_tensor *t);
+bool gr__guard_verdict(const gr_node *node, const uint64_t *before);
+
+/* --- evaluation (elementwise.c, run.c, eval.c) --- */
+
+/* By which an op's kernel is chosen: the dtype of the first floating input, else of in[0]; of an
+ * op without inputs, the output's. */
+gr_dtype gr__kernel_dtype(gr_tensor *const *in, int n, gr_dtype output);
+bool gr__run_elementwise(gr_node *node); /* false: out of memory */
+bool gr__run(gr_node *node); /* computes the outputs; all inputs must have data */
+/* Computes the targets with all they need; `backward` lets saved values go. */
+gr_status gr__evaluate(gr_graph *g, gr_tensor *const *targets, int n, bool backward);
+bool gr__param_current(gr_tensor *t); /* false, with the error set, when its parameter has changed */
+
+/* --- core ops (core_ops.c), and the one that recording needs from src/ops --- */
+
+typedef struct gr__leaf_attrs {
+    gr_param *param; /* NULL for data */
+    uint64_t version;
+} gr__leaf_attrs;
+
+extern const gr_op gr__leaf_op, gr__fill_op, gr__acc_op, gr__detach_op;
+extern const gr_op gr__expand_op; /* broadcasting is a recorded expand */
+extern const gr_op *const *const gr__families[]; /* each ends with NULL, as does the list */
+
+#endif

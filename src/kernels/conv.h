@@ -1,0 +1,93 @@
+/* conv.h - 2-D convolution and its two adjoints, over row-major arrays.
+ *
+ * No matrix of patches is made. A piece of an image (the rows that a band of results reads) is
+ * copied with its padding into planes: one per channel and per remainder of the tap positions by
+ * the stride, so that in a plane every tap is a fixed shift and results that are neighbours read
+ * neighbours. With rows of `pitch` elements a whole band then is one flat run:
+ *
+ *   y[o][i]  = sum_k w[o][k] plane[offset_k + i]           i = row * pitch + column
+ *   dx[c][i] = sum_k w'[c][k] dy[offset_k + i]             the same loop, offsets reversed
+ *   dw[o][k] = sum_i dy[o][i] plane[offset_k + i]
+ *
+ * The `reach` columns at the end of each row are no results: they are dropped, or masked.
+ */
+/* SPDX-License-Identifier: MIT */
+#ifndef GR__CONV_H
+#define GR__CONV_H
+
+#include <gradus/base.h>
+
+/* --- geometry --- */
+
+typedef struct gr__conv_axis {
+    int64_t in, taps, out;
+    int64_t stride, padding, dilation;
+    int64_t planes; /* remainders of tap * dilation by stride; tap t lies in plane t % planes */
+    int64_t reach;  /* the largest shift, tap * dilation / stride, of a tap within its plane */
+} gr__conv_axis;
+
+typedef struct gr__conv {
+    int64_t batch, groups, in, out; /* channels are those of one group */
+    gr__conv_axis h, w;
+} gr__conv;
+
+/* All sizes are non-negative, taps, stride and dilation at least 1; `out` is derived: below 1
+ * where the kernel is larger than the padded input. Sizes below 2^31 cannot overflow. */
+gr__conv_axis gr__conv_axis_of(int64_t in, int64_t taps, int64_t stride, int64_t padding,
+                               int64_t dilation);
+
+/* --- running --- */
+
+typedef enum gr__conv_kind {
+    GR__CONV_FORWARD,     /* a = x,  b = w  -> y */
+    GR__CONV_INPUT_GRAD,  /* a = dy, b = w  -> dx */
+    GR__CONV_WEIGHT_GRAD, /* a = x,  b = dy -> dw */
+    GR__CONV_KINDS
+} gr__conv_kind;
+
+enum {
+    GR__CONV_SLACK = 16,     /* elements that a vector may reach beyond a run */
+    GR__CONV_MAX_ROWS = 8,   /* result channels computed at a time, at most */
+    GR__CONV_MAX_PIECES = 16 /* pieces of images that a weight gradient holds at a time */
+};
+
+typedef struct gr__conv_job {
+    gr__conv c;
+    gr__conv_kind kind;
+    gr_dtype dtype;
+    const void *a, *b, *bias; /* bias: of the forward pass, or NULL */
+    void *y;
+
+    int64_t pitch;              /* elements of a row of a plane */
+    int64_t first_row, end_row; /* that are cut into bands: of y, or for dx of planes */
+    int64_t rows, bands;        /* rows of a band, the last may have fewer */
+    int64_t plane;              /* elements of a plane of a piece */
+    int64_t tasks, task_work;   /* multiply-adds of a task */
+    bool exceptional;           /* w holds Inf or NaN: dx takes the plain loops */
+
+    /* dw: batch * bands pieces in chunks, each a partial sum; out channels in splits */
+    int64_t chunks, per_chunk, splits, split_rows;
+    int64_t pieces, run; /* pieces at a time, elements of a run of dy in one */
+
+    int64_t packed_size, partial_size, offset_count, mask_size, space_size; /* in elements */
+    void *packed;    /* weights, in the order of use */
+    void *partial;   /* [chunks][the shape of dw] */
+    int64_t *offset; /* of each tap in the planes of a piece */
+    void *mask;      /* of the columns of a run that are results: full bands, then the last */
+} gr__conv_job;
+
+/* What each instance computes of a kind of job. */
+typedef struct gr__conv_kernels {
+    void (*prepare)(gr__conv_job *job, int64_t begin, int64_t end); /* rows of weights, or masks */
+    void (*task)(const gr__conv_job *job, int64_t task, void *space);
+    void (*finish)(const gr__conv_job *job, int64_t begin, int64_t end); /* NULL: nothing */
+} gr__conv_kernels;
+
+/* Cuts the work; the cut depends on shapes alone. */
+gr__conv_job gr__conv_plan(const gr__conv *c, gr__conv_kind kind, gr_dtype dtype);
+/* Bytes of scratch for gr__conv_run with the present number of threads. */
+size_t gr__conv_scratch(const gr__conv_job *job);
+void gr__conv_run(gr__conv_job *job, const void *a, const void *b, const void *bias, void *y,
+                  void *scratch);
+
+#endif

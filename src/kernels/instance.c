@@ -1,0 +1,39 @@
+/* instance.c - all kernels for one dtype and instruction set; see kernels.h. */
+/* SPDX-License-Identifier: MIT */
+#include "instance.h"
+#include "kernels.h"
+
+#include "conv_base_real.c"
+#include "conv_input_real.c"
+#include "conv_weight_real.c"
+#include "gemm_real.c"
+#include "index_real.c"
+#include "pool2d_real.c"
+#include "reduce_real.c"
+#include "softmax_real.c"
+
+extern const gr__kernels INSTANCE;
+
+const gr__kernels INSTANCE = {
+    .small_gemm = small_gemm,
+    .sum = reduce_sum,
+    .max = reduce_max,
+    .softmax = softmax,
+    .cross_entropy = cross_entropy,
+    .cross_entropy_grad = cross_entropy_grad,
+    .gather = gather,
+    .scatter = scatter,
+    .take_rows = take_rows,
+    .scatter_rows = scatter_rows,
+    .conv =
+        {
+            [GR__CONV_FORWARD] = {forward_prepare, forward_task, NULL},
+            [GR__CONV_INPUT_GRAD] = {input_grad_prepare, input_grad_task, input_grad_plain},
+            [GR__CONV_WEIGHT_GRAD] = {weight_grad_prepare, weight_grad_task, weight_grad_finish},
+        },
+    .max_pool = max_pool,
+    .max_pool_grad = max_pool_grad,
+    .max_pool_pick = max_pool_pick,
+    .avg_pool = avg_pool,
+    .avg_pool_grad = avg_pool_grad,
+};

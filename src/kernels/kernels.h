@@ -1,0 +1,57 @@
+/* kernels.h - the loops that are compiled per dtype and instruction set, chosen once at run time.
+ *
+ * One topic, one source file NAME_real.c in terms of REAL (instance.h); instance.c includes them
+ * all and is compiled once for each dtype and instruction set, each time exporting one table.
+ */
+/* SPDX-License-Identifier: MIT */
+#ifndef GR__KERNELS_H
+#define GR__KERNELS_H
+
+#include "conv.h"
+#include "gemm.h"
+#include "index.h"
+#include "pool2d.h"
+#include "reduce.h"
+#include "softmax.h"
+
+typedef struct gr__kernels {
+    /* gemm_real.c */
+    void (*small_gemm)(const gr__small_gemm *p);
+    /* reduce_real.c */
+    void (*sum)(const gr__reduction *r, void *y, double *scratch);
+    void (*max)(const gr__reduction *r, void *y, double *scratch);
+    /* softmax_real.c */
+    void (*softmax)(gr__softmax *s);
+    void (*cross_entropy)(const gr__cross_entropy *c, double *loss);
+    void (*cross_entropy_grad)(const gr__cross_entropy *c, double scale, void *dx);
+    /* index_real.c */
+    void (*gather)(gr__gather *g);
+    void (*scatter)(gr__gather *g);
+    void (*take_rows)(gr__rows *r);
+    void (*scatter_rows)(gr__rows *r);
+    /* conv_base_real.c, conv_input_real.c, conv_weight_real.c */
+    gr__conv_kernels conv[GR__CONV_KINDS];
+    /* pool2d_real.c */
+    gr__pool2d_fn *max_pool, *max_pool_grad, *max_pool_pick, *avg_pool, *avg_pool_grad;
+} gr__kernels;
+
+/* The table for float32 or float64: that of the instruction set that the environment variable
+ * GRADUS_ISA names (baseline, avx2, avx512), else, or where it is lacking, of the best present. */
+const gr__kernels *gr__kernels_for(gr_dtype dtype);
+const char *gr__isa_name(void);
+/* For tests: switches to the named set, NULL: to the choice at start. False, and no change, when
+ * the build or the processor lacks it. */
+bool gr__kernels_force(const char *name);
+
+/* --- between isa.c and the list that the build picks: isa_x86.c or isa_plain.c --- */
+
+typedef struct gr__isa {
+    const char *name;
+    bool (*present)(void);
+    const gr__kernels *f32, *f64;
+} gr__isa;
+
+extern const gr__isa gr__isas[]; /* best first; ends with the baseline, which is always present */
+extern const int gr__isa_count;
+
+#endif

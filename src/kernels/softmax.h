@@ -1,0 +1,23 @@
+/* softmax.h - softmax along one axis, and the cross-entropy of rows. */
+/* SPDX-License-Identifier: MIT */
+#ifndef GR__SOFTMAX_H
+#define GR__SOFTMAX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* x and y are [outer, n, inner], row-major; each (outer, inner) is a softmax over n. */
+typedef struct gr__softmax {
+    int64_t outer, n, inner;
+    const void *x;
+    void *y;
+    bool log; /* the logarithm of it */
+} gr__softmax;
+
+typedef struct gr__cross_entropy {
+    int64_t rows, classes;
+    const void *x;         /* [rows, classes] */
+    const int64_t *target; /* [rows], each within [0, classes) */
+} gr__cross_entropy;
+
+#endif

@@ -1,0 +1,175 @@
+/* softmax_real.c - softmax and cross-entropy, for one dtype and instruction set.
+ *
+ * The largest element is taken off before exp, so that nothing overflows and the sum is at least
+ * 1. Sums add in REAL over short stretches and in double across them.
+ */
+/* SPDX-License-Identifier: MIT */
+#include "base.h"
+#include "elementary.h"
+#include "kernels.h"
+#include "softmax.h"
+
+enum {
+    SOFTMAX_LANES = 16,
+    SOFTMAX_STRETCH = 1024, /* terms added in REAL */
+    SOFTMAX_COLUMNS = 128   /* columns worked on at a time where the axis is not the last */
+};
+
+/* Tasks that one thread takes at a time, each over n elements. */
+static int64_t softmax_grain(int64_t n)
+{
+    return n >= 16384 ? 1 : 16384 / (n + 1) + 1;
+}
+
+/* --- rows: the axis is the innermost one --- */
+
+/* NaN may be passed over: it then turns up in the sum. */
+static REAL softmax_max(const REAL *x, int64_t n)
+{
+    REAL lane[SOFTMAX_LANES], most;
+    for (int l = 0; l < SOFTMAX_LANES; l++) lane[l] = (REAL)-INFINITY;
+    int64_t i = 0;
+    for (; i + SOFTMAX_LANES <= n; i += SOFTMAX_LANES)
+        for (int l = 0; l < SOFTMAX_LANES; l++) lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+    for (int l = 0; i < n; i++, l++) lane[l] = x[i] > lane[l] ? x[i] : lane[l];
+    most = lane[0];
+    for (int l = 1; l < SOFTMAX_LANES; l++) most = lane[l] > most ? lane[l] : most;
+    return most;
+}
+
+static double softmax_sum(const REAL *x, int64_t n)
+{
+    REAL lane[SOFTMAX_LANES] = {0};
+    double total = 0;
+    int64_t i = 0;
+    for (; i + SOFTMAX_LANES <= n; i += SOFTMAX_LANES)
+        for (int l = 0; l < SOFTMAX_LANES; l++) lane[l] += x[i + l];
+    for (int l = 0; i < n; i++, l++) lane[l] += x[i];
+    for (int l = 0; l < SOFTMAX_LANES; l++) total += (double)lane[l];
+    return total;
+}
+
+/* The sum of exp(x_i - most); the terms go to y unless it is NULL. */
+static double softmax_exp(const REAL *x, REAL most, int64_t n, REAL *y)
+{
+    REAL stretch[SOFTMAX_STRETCH];
+    double total = 0;
+    for (int64_t i = 0; i < n; i += SOFTMAX_STRETCH) {
+        int64_t m = n - i < SOFTMAX_STRETCH ? n - i : SOFTMAX_STRETCH;
+        REAL *e = y ? y + i : stretch;
+        for (int64_t j = 0; j < m; j++) e[j] = gr__exp(x[i + j] - most);
+        total += softmax_sum(e, m);
+    }
+    return total;
+}
+
+static void softmax_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const gr__softmax *s = ctx;
+    for (int64_t row = begin; row < end; row++) {
+        const REAL *x = (const REAL *)s->x + row * s->n;
+        REAL *y = (REAL *)s->y + row * s->n, most = softmax_max(x, s->n);
+        double total = softmax_exp(x, most, s->n, s->log ? NULL : y);
+        REAL factor = (REAL)(1 / total), less = (REAL)log(total);
+        if (s->log)
+            for (int64_t i = 0; i < s->n; i++) y[i] = (x[i] - most) - less;
+        else
+            for (int64_t i = 0; i < s->n; i++) y[i] *= factor;
+    }
+}
+
+/* --- columns: whole stretches of an inner axis at a time --- */
+
+static void softmax_stretch(const gr__softmax *s, const REAL *x, REAL *y, int64_t width)
+{
+    REAL most[SOFTMAX_COLUMNS], last[SOFTMAX_COLUMNS];
+    double total[SOFTMAX_COLUMNS] = {0};
+    for (int64_t c = 0; c < width; c++) most[c] = (REAL)-INFINITY;
+    for (int64_t k = 0; k < s->n; k++)
+        for (int64_t c = 0; c < width; c++) {
+            REAL v = x[k * s->inner + c];
+            most[c] = v > most[c] ? v : most[c];
+        }
+    for (int64_t k = 0; k < s->n; k++)
+        for (int64_t c = 0; c < width; c++) {
+            REAL e = gr__exp(x[k * s->inner + c] - most[c]);
+            y[k * s->inner + c] = e;
+            total[c] += (double)e;
+        }
+    for (int64_t c = 0; c < width; c++) last[c] = (REAL)(s->log ? log(total[c]) : 1 / total[c]);
+    for (int64_t k = 0; k < s->n; k++)
+        for (int64_t c = 0; c < width; c++) {
+            REAL *at = y + k * s->inner + c;
+            *at = s->log ? (x[k * s->inner + c] - most[c]) - last[c] : *at * last[c];
+        }
+}
+
+static void softmax_columns(void *ctx, int64_t begin, int64_t end)
+{
+    const gr__softmax *s = ctx;
+    int64_t pieces = (s->inner + SOFTMAX_COLUMNS - 1) / SOFTMAX_COLUMNS;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t column = i % pieces * SOFTMAX_COLUMNS, left = s->inner - column;
+        int64_t first = i / pieces * s->n * s->inner + column;
+        softmax_stretch(s, (const REAL *)s->x + first, (REAL *)s->y + first,
+                        left < SOFTMAX_COLUMNS ? left : SOFTMAX_COLUMNS);
+    }
+}
+
+static void softmax(gr__softmax *s)
+{
+    int64_t pieces = (s->inner + SOFTMAX_COLUMNS - 1) / SOFTMAX_COLUMNS;
+    if (s->n == 0) return;
+    if (s->inner == 1) gr__parallel_for(s->outer, softmax_grain(s->n), softmax_rows, s);
+    else
+        gr__parallel_for(s->outer * pieces, softmax_grain(s->n * SOFTMAX_COLUMNS), softmax_columns,
+                         s);
+}
+
+/* --- cross-entropy: -log softmax(x)[target] = log sum exp(x - most) - (x[target] - most) --- */
+
+typedef struct cross_entropy_job {
+    const gr__cross_entropy *c;
+    double *loss; /* [rows] */
+    REAL scale, *dx;
+} cross_entropy_job;
+
+static void cross_entropy_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const cross_entropy_job *job = ctx;
+    const gr__cross_entropy *c = job->c;
+    for (int64_t row = begin; row < end; row++) {
+        const REAL *x = (const REAL *)c->x + row * c->classes;
+        REAL most = softmax_max(x, c->classes);
+        double total = softmax_exp(x, most, c->classes, NULL);
+        job->loss[row] = log(total) - (double)(x[c->target[row]] - most);
+    }
+}
+
+/* The loss of each row, as double. */
+static void cross_entropy(const gr__cross_entropy *c, double *loss)
+{
+    cross_entropy_job job = {.c = c, .loss = loss};
+    gr__parallel_for(c->rows, softmax_grain(c->classes), cross_entropy_rows, &job);
+}
+
+static void cross_entropy_grad_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const cross_entropy_job *job = ctx;
+    const gr__cross_entropy *c = job->c;
+    for (int64_t row = begin; row < end; row++) {
+        const REAL *x = (const REAL *)c->x + row * c->classes;
+        REAL *dx = job->dx + row * c->classes;
+        double total = softmax_exp(x, softmax_max(x, c->classes), c->classes, dx);
+        const REAL factor = (REAL)(1 / total), scale = job->scale;
+        dx[c->target[row]] -= (REAL)total;
+        for (int64_t i = 0; i < c->classes; i++) dx[i] = dx[i] * factor * scale;
+    }
+}
+
+/* dx = scale (softmax(x) - onehot(target)). */
+static void cross_entropy_grad(const gr__cross_entropy *c, double scale, void *dx)
+{
+    cross_entropy_job job = {.c = c, .scale = (REAL)scale, .dx = dx};
+    gr__parallel_for(c->rows, softmax_grain(c->classes), cross_entropy_grad_rows, &job);
+}

@@ -1,0 +1,166 @@
+/* model.c - the life of a model, its settings, its parameters and its first error. */
+/* SPDX-License-Identifier: MIT */
+#include "model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+gr_model gr__no_model = {
+    .nil = {.model = &gr__no_model, .type = "inert", .path = ""},
+    .status = GR_ERR_MEMORY,
+    .message = "out of memory: the model could not be allocated",
+};
+
+/* --- lifetime --- */
+
+/* Returns an empty model: float32, training, seed 0. To be freed with gr_model_free, after the
+ * graphs that use it are no longer evaluated. Where memory is out, an inert one in error. */
+gr_model *gr_model_new(void)
+{
+    gr_model *m = gr__calloc(sizeof *m);
+    if (!m) return &gr__no_model;
+    m->training = true;
+    m->dtype = GR_F32;
+    m->nil = (gr_module){.model = m, .type = "inert", .path = ""};
+    return m;
+}
+
+/* Frees the model with its modules and gives back its parameters (a graph or an optimizer that
+ * holds one keeps it alive); NULL is fine. */
+void gr_model_free(gr_model *m)
+{
+    if (!m || m == &gr__no_model) return;
+    for (int i = 0; i < m->n_params; i++) {
+        gr_param_release(m->params[i].param);
+        gr__free(m->params[i].name);
+    }
+    for (gr_module *module = m->first; module; module = module->next) gr__free(module->path);
+    gr__free(m->params);
+    gr__arena_release(&m->arena);
+    gr__free(m);
+}
+
+/* --- memory and errors --- */
+
+static gr_status fail_with(gr_model *m, gr_status status, const char *format, va_list args)
+{
+    char message[sizeof m->message];
+    vsnprintf(message, sizeof message, format, args);
+    if (!m->status) {
+        m->status = status;
+        memcpy(m->message, message, sizeof message);
+    }
+    return gr__fail(status, "%s", message);
+}
+
+gr_status gr__model_fail(gr_model *m, gr_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fail_with(m, status, format, args);
+    va_end(args);
+    return status;
+}
+
+/* For constructors of layers: puts the model in error, the first one stays. Gives
+ * GR_ERR_ARGUMENT. */
+gr_status gr_model_fail(gr_model *m, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    gr_status status = fail_with(m, GR_ERR_ARGUMENT, format, args);
+    va_end(args);
+    return status;
+}
+
+void *gr__model_alloc(gr_model *m, size_t bytes)
+{
+    void *memory = m == &gr__no_model ? NULL : gr__arena_alloc(&m->arena, bytes);
+    if (memory) memset(memory, 0, bytes);
+    else gr__model_fail(m, GR_ERR_MEMORY, "out of memory while the model was built");
+    return memory;
+}
+
+char *gr__model_strdup(gr_model *m, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *copy = gr__model_alloc(m, bytes);
+    if (copy) memcpy(copy, text, bytes);
+    return copy;
+}
+
+/* NULL while all went well; else the first thing that failed. A model in error can still be looked
+ * at, but its modules refuse to run. */
+const char *gr_model_error(const gr_model *m)
+{
+    return m->status ? m->message : NULL;
+}
+
+gr_status gr_model_status(const gr_model *m)
+{
+    return m->status;
+}
+
+/* --- settings --- */
+
+/* The initial values of a parameter depend on this seed and the parameter's number alone. */
+void gr_model_seed(gr_model *m, uint64_t seed)
+{
+    if (m != &gr__no_model) m->seed = seed;
+}
+
+/* float32 or float64, for the parameters created from here on. */
+void gr_model_dtype(gr_model *m, gr_dtype dtype)
+{
+    if (dtype != GR_F32 && dtype != GR_F64)
+        gr__model_fail(m, GR_ERR_ARGUMENT, "gr_model_dtype: expected float32 or float64, got %s",
+                       gr_dtype_name(dtype));
+    else if (m != &gr__no_model) m->dtype = dtype;
+}
+
+void gr_model_set_training(gr_model *m, bool training)
+{
+    if (m != &gr__no_model) m->training = training;
+}
+
+bool gr_model_training(const gr_model *m)
+{
+    return m->training;
+}
+
+/* --- parameters --- */
+
+int gr_model_params(const gr_model *m)
+{
+    return m->n_params;
+}
+
+/* Parameter i in order of creation; NULL when out of range. Belongs to the model. */
+gr_param *gr_model_param(const gr_model *m, int i)
+{
+    return i >= 0 && i < m->n_params ? m->params[i].param : NULL;
+}
+
+/* The names of the modules from the root to the parameter, then its own, joined by points. A root
+ * has no name of its own, unless there are several. NULL when out of range, "" when memory is out.
+ * Valid until the next change of the tree. */
+const char *gr_model_param_name(gr_model *m, int i)
+{
+    if (i < 0 || i >= m->n_params) return NULL;
+    return gr__model_settle(m) ? m->params[i].name : "";
+}
+
+gr_param *gr_model_find(gr_model *m, const char *name)
+{
+    if (!gr__model_settle(m)) return NULL;
+    for (int i = 0; i < m->n_params; i++)
+        if (strcmp(m->params[i].name, name) == 0) return m->params[i].param;
+    return NULL;
+}
+
+int64_t gr_model_numel(const gr_model *m)
+{
+    int64_t n = 0;
+    for (int i = 0; i < m->n_params; i++) n += gr_shape_numel(gr_param_shape(m->params[i].param));
+    return n;
+}

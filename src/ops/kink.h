@@ -1,0 +1,21 @@
+/* kink.h - branch signatures of ops whose kink lies at x = 0. */
+/* SPDX-License-Identifier: MIT */
+#ifndef GR__KINK_H
+#define GR__KINK_H
+
+#include "family.h"
+
+#include <math.h>
+
+/* The sign of each element of in[input], and the least |x|. */
+static inline void gr__branch_at_zero(const gr_exec *e, int input, gr_branch *b)
+{
+    const gr_value *v = &e->in[input];
+    const size_t size = gr_dtype_size(v->dtype);
+    for (int64_t i = 0, n = gr_shape_numel(v->shape); i < n; i++) {
+        double x = gr__get_scalar((const char *)v->data + (size_t)i * size, v->dtype);
+        gr_branch_add(b, x > 0 ? 1 : x < 0 ? 2 : 3, fabs(x));
+    }
+}
+
+#endif

@@ -1,0 +1,162 @@
+/* test_base.c - what everything stands on: random numbers, memory, shapes, threads, files. */
+/* SPDX-License-Identifier: MIT */
+#include "base.h"
+#include "inject.h"
+#include "scratch.h"
+#include "suite.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+START_TEST(philox_gives_the_published_numbers)
+{
+    const struct {
+        uint32_t counter[4], key[2], out[4];
+    } known[] = {
+        {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+        {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0},
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    };
+    for (int i = 0; i < 3; i++) {
+        uint32_t out[4];
+        gr__philox(known[i].counter, known[i].key, out);
+        for (int k = 0; k < 4; k++) ck_assert_uint_eq(out[k], known[i].out[k]);
+    }
+}
+END_TEST
+
+START_TEST(random_numbers_have_the_moments_of_their_distribution)
+{
+    enum { N = 200000 };
+    double sum = 0, square = 0, normal = 0, normal_square = 0, fourth = 0;
+    for (int i = 0; i < N; i++) {
+        double u = gr__random_uniform(7, (uint64_t)i), z = gr__random_normal(7, (uint64_t)i);
+        ck_assert(u > 0 && u < 1);
+        sum += u, square += u * u, normal += z, normal_square += z * z, fourth += z * z * z * z;
+    }
+    ck_assert_double_eq_tol(sum / N, 0.5, 0.003);
+    ck_assert_double_eq_tol(square / N, 1 / 3.0, 0.003);
+    ck_assert_double_eq_tol(normal / N, 0, 0.01);
+    ck_assert_double_eq_tol(normal_square / N, 1, 0.015);
+    ck_assert_double_eq_tol(fourth / N, 3, 0.12);
+    ck_assert_uint_ne(gr__random_u32(1, 0), gr__random_u32(2, 0));
+}
+END_TEST
+
+START_TEST(an_arena_gives_aligned_memory_and_keeps_it_across_resets)
+{
+    inject_begin();
+    gr__arena a = {0};
+    for (int round = 0; round < 3; round++) {
+        for (size_t n = 1; n < 300000; n = n * 3 + 1) {
+            char *p = gr__arena_alloc(&a, n);
+            ck_assert_uint_eq((uintptr_t)p % 16, 0);
+            memset(p, round, n);
+        }
+        int64_t before = inject_allocations();
+        gr__arena_reset(&a);
+        if (round) ck_assert_int_eq(inject_allocations(), before);
+    }
+    int64_t blocks = inject_allocations();
+    for (size_t n = 1; n < 300000; n = n * 3 + 1) gr__arena_alloc(&a, n);
+    ck_assert_int_eq(inject_allocations(), blocks);
+    gr__arena_release(&a);
+    ck_assert_int_eq(inject_live(), 0);
+    inject_end();
+}
+END_TEST
+
+START_TEST(a_pool_gives_the_same_buffer_again)
+{
+    inject_begin();
+    gr__pool pool = {0};
+    for (size_t n = 1; n < (1u << 20); n = n * 5 / 4 + 1) {
+        gr__buffer *b = gr__pool_get(&pool, n);
+        ck_assert_uint_ge(b->bytes, n);
+        ck_assert(n < 256 || b->bytes <= n + n / 4 + 64);
+        ck_assert_uint_eq((uintptr_t)b->data % 64, 0);
+        void *data = b->data;
+        gr__buffer_unref(b);
+        b = gr__pool_get(&pool, n);
+        ck_assert_ptr_eq(b->data, data);
+        gr__buffer_unref(b);
+    }
+    ck_assert_uint_eq(pool.bytes_live, 0);
+    ck_assert_ptr_null(gr__pool_get(&pool, SIZE_MAX));
+    gr__pool_release(&pool);
+    ck_assert_int_eq(inject_live(), 0);
+    inject_end();
+}
+END_TEST
+
+START_TEST(shapes_that_overflow_are_not_valid)
+{
+    ck_assert(gr__shape_valid(&GR_SHAPE(2, 0, 3)));
+    ck_assert(!gr__shape_valid(&GR_SHAPE(2, -1)));
+    ck_assert(!gr__shape_valid(&GR_SHAPE(INT64_MAX, 2)));
+    ck_assert(!gr__shape_valid(&GR_SHAPE(INT64_MAX, 0, INT64_MAX)));
+    ck_assert(!gr__shape_valid(&(gr_shape){9, {1, 1, 1, 1, 1, 1, 1, 1}}));
+    char text[GR_SHAPE_TEXT];
+    ck_assert_str_eq(gr_shape_text(&GR_SHAPE(2, 3), text), "[2,3]");
+    ck_assert_str_eq(gr_shape_text(&GR_SCALAR, text), "[]");
+    const int64_t m = INT64_MIN;
+    ck_assert_uint_lt(strlen(gr_shape_text(&GR_SHAPE(m, m, m, m, m, m, m, m), text)), GR_SHAPE_TEXT);
+}
+END_TEST
+
+static void mark(void *ctx, int64_t begin, int64_t end)
+{
+    int *seen = ctx;
+    for (int64_t i = begin; i < end; i++) seen[i]++;
+}
+
+START_TEST(parallel_for_visits_each_index_once)
+{
+    static int seen[10007];
+    for (int threads = 1; threads <= 3; threads++) {
+        gr_set_threads(threads);
+        for (int64_t grain = 1; grain < 20000; grain = grain * 7 + 3) {
+            memset(seen, 0, sizeof seen);
+            gr__parallel_for(10007, grain, mark, seen);
+            for (int i = 0; i < 10007; i++) ck_assert_int_eq(seen[i], 1);
+        }
+    }
+    gr__parallel_for(0, 1, mark, NULL);
+}
+END_TEST
+
+START_TEST(text_grows_and_survives_a_failed_allocation)
+{
+    inject_begin();
+    for (int64_t n = 0, done = 0; !done; n++) {
+        gr__text t = {0};
+        inject_allocation(n);
+        for (int i = 0; i < 1000; i++) gr__text_add(&t, "%d,", i);
+        done = !inject_happened();
+        ck_assert(t.failed == !done);
+        if (done) ck_assert_int_eq(strncmp(t.data, "0,1,2,", 6), 0);
+        gr__text_release(&t);
+        ck_assert_int_eq(inject_live(), 0);
+    }
+    inject_end();
+}
+END_TEST
+
+START_TEST(a_place_in_the_program_has_file_and_line_or_symbol)
+{
+    char text[128];
+    gr__site_text(NULL, text, sizeof text);
+    ck_assert_str_eq(text, "?");
+    gr__site_text((const char *)(uintptr_t)gr__site_text + 1, text, sizeof text);
+    ck_assert_uint_gt(strlen(text), 1);
+}
+END_TEST
+
+SUITE("base", NULL, NULL, philox_gives_the_published_numbers,
+      random_numbers_have_the_moments_of_their_distribution,
+      an_arena_gives_aligned_memory_and_keeps_it_across_resets, a_pool_gives_the_same_buffer_again,
+      shapes_that_overflow_are_not_valid, parallel_for_visits_each_index_once,
+      text_grows_and_survives_a_failed_allocation,
+      a_place_in_the_program_has_file_and_line_or_symbol)

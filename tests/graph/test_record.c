@@ -1,0 +1,217 @@
+/* test_record.c - what recording checks, infers and remembers. */
+/* SPDX-License-Identifier: MIT */
+#include "suite.h"
+
+#include <gradus/gradus.h>
+#include <stdio.h>
+#include <string.h>
+
+static gr_graph *g;
+
+static void setup(void)
+{
+    g = gr_graph_new();
+}
+
+static void teardown(void)
+{
+    gr_graph_free(g);
+}
+
+static gr_tensor *values(int64_t rows, int64_t columns)
+{
+    float x[64];
+    for (int i = 0; i < 64; i++) x[i] = (float)i * 0.5f - 3;
+    return gr_from_data(g, GR_F32, GR_SHAPE(rows, columns), x);
+}
+
+static void assert_error(const char *part)
+{
+    const char *error = gr_graph_error(g);
+    ck_assert_msg(error != NULL, "expected an error with '%s', got none", part);
+    ck_assert_msg(strstr(error, part) != NULL, "expected '%s' in '%s'", part, error);
+}
+
+START_TEST(shapes_broadcast_as_in_numpy)
+{
+    const struct {
+        gr_shape a, b, y;
+    } cases[] = {
+        {GR_SHAPE(3, 4), GR_SHAPE(3, 4), GR_SHAPE(3, 4)}, {GR_SHAPE(3, 4), GR_SHAPE(4), GR_SHAPE(3, 4)},
+        {GR_SHAPE(3, 1), GR_SHAPE(1, 4), GR_SHAPE(3, 4)}, {GR_SCALAR, GR_SHAPE(2), GR_SHAPE(2)},
+        {GR_SCALAR, GR_SCALAR, GR_SCALAR},                {GR_SHAPE(0, 4), GR_SHAPE(1, 4), GR_SHAPE(0, 4)},
+        {GR_SHAPE(2, 1, 3), GR_SHAPE(5, 1), GR_SHAPE(2, 5, 3)},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gr_tensor *y = gr_add(gr_ones(g, GR_F32, cases[i].a), gr_ones(g, GR_F32, cases[i].b));
+        ck_assert_ptr_null(gr_graph_error(g));
+        ck_assert(gr_shape_equal(gr_shape_of(y), &cases[i].y));
+        const float *data = gr_data(y);
+        for (int64_t k = 0; k < gr_numel(y); k++) ck_assert_float_eq(data[k], 2);
+    }
+}
+END_TEST
+
+START_TEST(the_first_error_sticks_and_names_shapes_and_line)
+{
+    int line = __LINE__ + 1;
+    gr_tensor *bad = gr_matmul(values(2, 3), values(4, 5));
+    gr_add(values(2, 3), values(3, 2)); /* a later one is not reported */
+    char place[64];
+    snprintf(place, sizeof place, "test_record.c:%d", line);
+    assert_error("matmul: cannot multiply [2,3] by [4,5]");
+    assert_error(place);
+    ck_assert_int_eq(gr_graph_status(g), GR_ERR_ARGUMENT);
+    ck_assert_ptr_null(gr_data(bad));
+    ck_assert_double_nan(gr_item(gr_sum_all(gr_tanh(bad))));
+    ck_assert_int_ne(gr_backward(gr_sum_all(bad)), GR_OK);
+}
+END_TEST
+
+START_TEST(a_reset_graph_forgets_its_error)
+{
+    gr_matmul(values(2, 3), values(4, 5));
+    gr_graph_reset(g);
+    ck_assert_ptr_null(gr_graph_error(g));
+    ck_assert_double_eq_tol(gr_item(gr_sum_all(values(1, 2))), -5.5, 1e-6);
+}
+END_TEST
+
+START_TEST(dtypes_are_not_mixed_silently)
+{
+    gr_add(gr_ones(g, GR_F32, GR_SHAPE(2)), gr_ones(g, GR_F64, GR_SHAPE(2)));
+    assert_error("add: cannot mix float32 and float64; use gr_cast");
+}
+END_TEST
+
+START_TEST(ops_without_a_kernel_for_a_dtype_say_so)
+{
+    gr_tanh(gr_ones(g, GR_I64, GR_SHAPE(2)));
+    assert_error("tanh: not defined for int64");
+}
+END_TEST
+
+START_TEST(tensors_of_another_graph_are_refused)
+{
+    gr_graph *other = gr_graph_new();
+    gr_tensor *foreign = gr_ones(other, GR_F32, GR_SHAPE(2));
+    gr_add(gr_ones(g, GR_F32, GR_SHAPE(2)), foreign);
+    assert_error("add: the inputs belong to different graphs");
+    gr_graph_free(other);
+}
+END_TEST
+
+START_TEST(stale_tensors_are_refused)
+{
+    gr_tensor *old = values(4, 4);
+    gr_graph_reset(g);
+    gr_tanh(old);
+    assert_error("tanh: an input is stale");
+    gr_graph_reset(g);
+    ck_assert_ptr_null(gr_data(old));
+    assert_error("gr_data: the tensor is stale");
+}
+END_TEST
+
+START_TEST(null_arguments_are_errors_not_crashes)
+{
+    ck_assert_ptr_null(gr_data(NULL));
+    ck_assert_int_ne(gr_backward(NULL), GR_OK);
+    gr_add(values(2, 2), NULL);
+    assert_error("add: an input is NULL");
+    gr_tensor *inert = gr_tanh(NULL); /* no graph to tell: the thread's last error does */
+    ck_assert_ptr_nonnull(inert);
+    ck_assert_ptr_nonnull(strstr(gr_last_error(), "tanh: an input is NULL"));
+    gr_graph_reset(g);
+    gr_sum_all(gr_matmul(gr_reshape(NULL, GR_SHAPE(2)), gr_transpose(gr_sum_to(NULL, GR_SHAPE(1)), 0, 1)));
+    gr_cast(gr_flatten(gr_expand(NULL, GR_SHAPE(2)), 0), GR_F64);
+    gr_keep(gr_output(NULL, 0));
+    ck_assert_int_eq(gr_numel(NULL), 1);
+    gr_use(g, NULL);
+    assert_error("gr_use: the parameter is NULL");
+    gr_graph_reset(g);
+    gr_from_data(g, GR_F32, GR_SHAPE(3), NULL);
+    assert_error("gr_from_data: data is NULL for a tensor of [3]");
+}
+END_TEST
+
+START_TEST(impossible_shapes_are_refused)
+{
+    gr_ones(g, GR_F32, GR_SHAPE(-1, 3));
+    assert_error("[-1,3]");
+    gr_graph_reset(g);
+    gr_ones(g, GR_F32, GR_SHAPE(INT64_C(1) << 40, INT64_C(1) << 40));
+    assert_error("not a usable shape");
+    gr_graph_reset(g);
+    gr_ones(g, GR_F32, ((gr_shape){9, {1}}));
+    assert_error("not a usable shape");
+    gr_graph_reset(g);
+    gr_tensor *wide = gr_ones(g, GR_F32, GR_SHAPE(1, INT64_C(1) << 35));
+    gr_tensor *tall = gr_ones(g, GR_F32, GR_SHAPE(INT64_C(1) << 35, 1));
+    gr_add(wide, tall);
+    assert_error("expand: ");
+}
+END_TEST
+
+START_TEST(reshape_resolves_an_open_size_and_views_where_it_can)
+{
+    gr_tensor *x = values(4, 6);
+    gr_tensor *y = gr_reshape(gr_transpose(gr_reshape(x, GR_SHAPE(2, 2, 6)), 0, 1), GR_SHAPE(-1, 3));
+    const float *p = gr_data(x), *q = gr_data(y);
+    ck_assert_int_eq(gr_shape_of(y)->dim[0], 8);
+    for (int a = 0; a < 2; a++)
+        for (int b = 0; b < 2; b++)
+            for (int k = 0; k < 6; k++)
+                ck_assert_float_eq(q[(a * 2 + b) * 6 + k], p[(b * 2 + a) * 6 + k]);
+}
+END_TEST
+
+START_TEST(views_of_views_read_the_right_elements)
+{
+    gr_tensor *x = values(4, 6);
+    gr_tensor *y = gr_slice(gr_transpose(gr_slice(x, 1, 1, 6, 2), 0, 1), 1, -3, 4, 2);
+    const float *p = gr_data(x), *q = gr_data(y);
+    ck_assert_int_eq(gr_shape_of(y)->dim[0], 3);
+    ck_assert_int_eq(gr_shape_of(y)->dim[1], 2);
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 2; j++) ck_assert_float_eq(q[i * 2 + j], p[(1 + 2 * j) * 6 + 1 + 2 * i]);
+}
+END_TEST
+
+START_TEST(a_site_names_the_outermost_call)
+{
+    gr_site_begin(g, GR_HERE);
+    gr_tensor *t = gr_linear(values(2, 3), values(4, 3), NULL);
+    gr_site_end(g);
+    char a[128], b[128];
+    gr_node_site(gr_node_of(t), a, sizeof a);
+    gr_node_site(gr_node_of(gr_tanh(t)), b, sizeof b);
+    ck_assert_str_ne(a, b);
+    ck_assert_ptr_nonnull(strstr(b, "test_record.c"));
+}
+END_TEST
+
+START_TEST(every_op_is_listed_once_with_its_texts)
+{
+    ck_assert_int_ge(gr_op_count(), 40);
+    for (int i = 0; i < gr_op_count(); i++) {
+        const gr_op *op = gr_op_at(i);
+        ck_assert_msg(op->formula && op->derivation && op->family, "%s lacks a text", op->name);
+        ck_assert_msg(gr_op_find(op->name) == op, "%s is listed twice", op->name);
+        ck_assert_msg(op->n_in == 0 || op->samples || strcmp(op->name, "detach") == 0,
+                      "%s has no samples", op->name);
+        ck_assert_msg((op->branch != NULL) <= (op->ties != NULL), "%s: ties not told", op->name);
+        ck_assert_msg(!op->attrs_size || op->fields || op->n_in == 0, "%s: fields missing", op->name);
+    }
+    ck_assert_ptr_null(gr_op_at(gr_op_count()));
+    ck_assert_ptr_null(gr_op_find("no such op"));
+}
+END_TEST
+
+SUITE("record", setup, teardown, shapes_broadcast_as_in_numpy,
+      the_first_error_sticks_and_names_shapes_and_line, a_reset_graph_forgets_its_error,
+      dtypes_are_not_mixed_silently, ops_without_a_kernel_for_a_dtype_say_so,
+      tensors_of_another_graph_are_refused, stale_tensors_are_refused,
+      null_arguments_are_errors_not_crashes, impossible_shapes_are_refused,
+      reshape_resolves_an_open_size_and_views_where_it_can, views_of_views_read_the_right_elements,
+      a_site_names_the_outermost_call, every_op_is_listed_once_with_its_texts)

@@ -1,0 +1,34 @@
+/* suite.h - the main function of a test program: one case, all its tests. */
+/* SPDX-License-Identifier: MIT */
+#ifndef SUITE_H
+#define SUITE_H
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Runs tests[0..n); setup and teardown, around each, may be NULL. Gives the exit status. */
+static inline int suite_run(const char *name, const TTest *const *tests, size_t n,
+                            void (*setup)(void), void (*teardown)(void))
+{
+    Suite *suite = suite_create(name);
+    TCase *all = tcase_create(name);
+    tcase_set_timeout(all, 120);
+    if (setup || teardown) tcase_add_checked_fixture(all, setup, teardown);
+    for (size_t i = 0; i < n; i++) tcase_add_test(all, tests[i]);
+    suite_add_tcase(suite, all);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* At the end of a test program: SUITE("idx", setup, teardown, a_test, another_test) */
+#define SUITE(name, setup, teardown, ...)                                             \
+    int main(void)                                                                    \
+    {                                                                                 \
+        const TTest *const tests[] = {__VA_ARGS__};                                   \
+        return suite_run(name, tests, sizeof tests / sizeof *tests, setup, teardown); \
+    }
+
+#endif
