@@ -94,18 +94,22 @@ typedef enum gr_field_type {
     GR_FIELD_F64,  /* double */
     GR_FIELD_AXES, /* gr_axes */
     GR_FIELD_SHAPE,/* gr_shape */
-    GR_FIELD_DTYPE /* gr_dtype */
+    GR_FIELD_DTYPE,/* gr_dtype */
+    GR_FIELD_ENUM, /* an enum, stored as int, counted from 0 in the order of `names` */
+    GR_FIELD_TEXT  /* char[count], ends with a 0 */
 } gr_field_type;
 
 typedef struct gr_field {
     const char *name;
     gr_field_type type;
     size_t offset;
-    int count; /* elements of an array; 0 counts as 1 */
+    int count;                /* elements of an array; 0 counts as 1 */
+    const char *const *names; /* of the values of an enum; ends with NULL */
 } gr_field;
 
-#define GR_FIELD(type, member, kind) {#member, kind, offsetof(type, member), 0}
-#define GR_FIELD_ARRAY(type, member, kind, n) {#member, kind, offsetof(type, member), n}
+#define GR_FIELD(type, member, kind) {#member, kind, offsetof(type, member), 0, NULL}
+#define GR_FIELD_ARRAY(type, member, kind, n) {#member, kind, offsetof(type, member), n, NULL}
+#define GR_FIELD_NAMED(type, member, names) {#member, GR_FIELD_ENUM, offsetof(type, member), 0, names}
 
 typedef struct gr_axes {
     int n; /* 0: all axes */
@@ -114,22 +118,28 @@ typedef struct gr_axes {
 
 /* --- samples: what the gradient check feeds an op --- */
 
-#define GR_SAMPLE_INPUTS 4
+#define GR_SAMPLE_INPUTS 8
 
 typedef struct gr_sample_input {
     gr_shape shape;
     bool integer;     /* int64 drawn from [low, high), a constant to the check */
     bool boolean;     /* bool, a constant to the check */
     double low, high; /* floats drawn from (low, high); both 0: (-1, 1) */
+    const int64_t *values; /* of an integer input, instead of drawn ones */
 } gr_sample_input;
 
-typedef struct gr_sample {
+typedef struct gr_sample gr_sample;
+struct gr_sample {
     const char *name;
     gr_sample_input in[GR_SAMPLE_INPUTS];
     int n_in;
     const void *attrs;
-    const char *error; /* not NULL: recording must fail with a message that contains this */
-} gr_sample;
+    const char *error; /* not NULL: recording or evaluation must fail with a message that contains this */
+    /* What is checked instead of the outputs of op(x...): for inputs that need making (symmetric,
+     * positive definite) and outputs known up to signs or order. Applies `op` with gr_apply, sets
+     * y[0..] and returns how many, at most GR_MAX_OUTPUTS. */
+    int (*record)(const gr_op *op, const gr_sample *s, gr_tensor *const *x, gr_tensor **y);
+};
 
 /* --- the descriptor --- */
 

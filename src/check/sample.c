@@ -20,7 +20,18 @@ void *gr__sample_draw(const gr_sample_input *in, int64_t n, uint64_t seed, gr__a
     for (int64_t i = 0; i < n && (in->integer || in->boolean); i++) {
         double u = gr__random_uniform(seed, (uint64_t)i);
         if (in->boolean) ((uint8_t *)data)[i] = u < 0.5;
+        else if (in->values) ((int64_t *)data)[i] = in->values[i % gr_shape_numel(&in->shape)];
         else ((int64_t *)data)[i] = (int64_t)floor(in->low + (in->high - in->low) * u);
     }
     return data;
+}
+
+int gr__sample_record(gr_graph *g, const gr_op *op, const gr_sample *s, gr_tensor *const *x,
+                      gr_tensor **y)
+{
+    if (s->record) return s->record(op, s, x, y);
+    gr_tensor *t = gr_apply(g, op, x, s->n_in, s->attrs);
+    const int n = op->n_out ? op->n_out : 1;
+    for (int i = 0; i < n; i++) y[i] = n > 1 ? gr_output(t, i) : t;
+    return n;
 }

@@ -46,6 +46,11 @@ static size_t print_shape(const void *value, char *text, size_t size)
     return (size_t)snprintf(text, size, "%s", gr_shape_text(value, shape));
 }
 
+static size_t print_text(const void *value, char *text, size_t size)
+{
+    return (size_t)snprintf(text, size, "%s", (const char *)value);
+}
+
 static size_t print_dtype(const void *value, char *text, size_t size)
 {
     return (size_t)snprintf(text, size, "%s", gr_dtype_name(*(const gr_dtype *)value));
@@ -63,6 +68,8 @@ static const struct type {
     [GR_FIELD_AXES] = {sizeof(gr_axes), print_axes, true},
     [GR_FIELD_SHAPE] = {sizeof(gr_shape), print_shape, true},
     [GR_FIELD_DTYPE] = {sizeof(gr_dtype), print_dtype, true},
+    [GR_FIELD_ENUM] = {sizeof(int), print_int, false},
+    [GR_FIELD_TEXT] = {1, print_text, false},
 };
 
 /* --- all fields --- */
@@ -77,12 +84,14 @@ static bool all_zero(const char *bytes, size_t n)
 static void add_field(gr__text *t, const gr_field *f, const char *value)
 {
     const struct type *type = &types[f->type];
-    size_t count = f->count > 0 ? (size_t)f->count : 1;
+    const bool words = f->type == GR_FIELD_TEXT;
+    size_t count = f->count > 0 && !words ? (size_t)f->count : 1;
     if (all_zero(value, count * type->size) && !type->zero_says_something) return;
     gr__text_add(t, "%s%s ", t->len ? "  " : "", f->name);
     for (size_t i = 0; i < count; i++) {
         char text[256];
-        type->print(value + i * type->size, text, sizeof text);
+        if (f->type == GR_FIELD_ENUM) snprintf(text, sizeof text, "%s", f->names[*(const int *)value]);
+        else type->print(value + i * type->size, text, sizeof text);
         gr__text_add(t, "%s%s", i ? "," : "", text);
     }
 }

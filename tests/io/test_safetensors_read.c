@@ -321,11 +321,14 @@ END_TEST
 START_TEST(many_arrays_are_sorted_and_found)
 {
     static char header[1 << 16];
-    size_t n = (size_t)sprintf(header, "{");
-    for (int i = 0; i < 500; i++)
-        n += (size_t)sprintf(header + n, "%s\"%d\":" ENTRY("U8", "[1]", "[%d,%d]"), i ? "," : "", i,
-                             (i * 7) % 500, (i * 7) % 500 + 1);
-    strcpy(header + n, "}");
+    size_t n = 0;
+    for (int i = 0; i < 500; i++) {
+        int at = (i * 7) % 500;
+        n += (size_t)snprintf(header + n, sizeof header - n,
+                              "%c\"%d\":" ENTRY("U8", "[1]", "[%d,%d]"), i ? ',' : '{', i, at,
+                              at + 1);
+    }
+    snprintf(header + n, sizeof header - n, "}");
     take(header, 500);
     for (int i = 0; i < 500; i++) {
         char name[8];
