@@ -32,10 +32,10 @@ static const gr_field conv2d_fields[] = {
 };
 
 static const gr_field adjoint_fields[] = {
-    {"stride", GR_FIELD_INT, offsetof(adjoint_attrs, conv.stride), 2},
-    {"padding", GR_FIELD_INT, offsetof(adjoint_attrs, conv.padding), 2},
-    {"dilation", GR_FIELD_INT, offsetof(adjoint_attrs, conv.dilation), 2},
-    {"groups", GR_FIELD_INT, offsetof(adjoint_attrs, conv.groups), 0},
+    {"stride", GR_FIELD_INT, offsetof(adjoint_attrs, conv.stride), 2, NULL},
+    {"padding", GR_FIELD_INT, offsetof(adjoint_attrs, conv.padding), 2, NULL},
+    {"dilation", GR_FIELD_INT, offsetof(adjoint_attrs, conv.dilation), 2, NULL},
+    {"groups", GR_FIELD_INT, offsetof(adjoint_attrs, conv.groups), 0, NULL},
     GR_FIELD_ARRAY(adjoint_attrs, size, GR_FIELD_I64, 2),
     {0},
 };

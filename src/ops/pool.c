@@ -35,9 +35,9 @@ static const gr_field pool_fields[] = {
 static const gr_field plane_fields[] = {GR_FIELD_ARRAY(plane_attrs, size, GR_FIELD_I64, 2), {0}};
 
 static const gr_field avg_grad_fields[] = {
-    {"kernel", GR_FIELD_INT, offsetof(avg_grad_attrs, pool.kernel), 2},
-    {"stride", GR_FIELD_INT, offsetof(avg_grad_attrs, pool.stride), 2},
-    {"padding", GR_FIELD_INT, offsetof(avg_grad_attrs, pool.padding), 2},
+    {"kernel", GR_FIELD_INT, offsetof(avg_grad_attrs, pool.kernel), 2, NULL},
+    {"stride", GR_FIELD_INT, offsetof(avg_grad_attrs, pool.stride), 2, NULL},
+    {"padding", GR_FIELD_INT, offsetof(avg_grad_attrs, pool.padding), 2, NULL},
     GR_FIELD_ARRAY(avg_grad_attrs, size, GR_FIELD_I64, 2),
     {0},
 };

@@ -77,7 +77,7 @@ static void reshape_vjp(gr_pullback *p)
     p->dx[0] = gr_reshape(p->dy[0], *gr_shape_of(p->x[0]));
 }
 
-static const gr_field shape_fields[] = {{"shape", GR_FIELD_SHAPE, 0, 0}, {0}};
+static const gr_field shape_fields[] = {{"shape", GR_FIELD_SHAPE, 0, 0, NULL}, {0}};
 
 static const gr_sample reshape_samples[] = {
     {.name = "matrix", .in = {M34}, .n_in = 1, .attrs = &(const gr_shape){2, {2, 6}}},
@@ -176,7 +176,7 @@ static void permute_vjp(gr_pullback *p)
     p->dx[0] = gr_permute(p->dy[0], inverse);
 }
 
-static const gr_field permute_fields[] = {{"axes", GR_FIELD_AXES, 0, 0}, {0}};
+static const gr_field permute_fields[] = {{"axes", GR_FIELD_AXES, 0, 0, NULL}, {0}};
 
 static const gr_sample permute_samples[] = {
     {.name = "transpose", .in = {M34}, .n_in = 1, .attrs = &(const gr_axes){2, {1, 0}}},
