@@ -59,6 +59,14 @@ typedef struct pullback_space {
     bool *wants;
 } pullback_space;
 
+/* By which tensors cotangents travel: those that depend on a listed x, or (sweep 0) on a trainable
+ * parameter, which recording has noted. */
+static bool travels(const gr_tensor *t, uint32_t sweep)
+{
+    return sweep ? t->reach == sweep && gr__is_float((gr_dtype)t->dtype)
+                 : (t->flags & GR__GRAD) != 0;
+}
+
 static bool take_space(gr_graph *g, pullback_space *s, int n)
 {
     size_t pointers = 3 * (size_t)n * sizeof(gr_tensor *);
@@ -86,7 +94,7 @@ static void pull_back(gr_node *node, pullback_space *s, uint32_t sweep)
     for (int i = 0; i < node->n_in; i++) {
         gr_tensor *x = node->in[i];
         s->dx[i] = NULL;
-        s->wants[i] = x->reach == sweep && gr__is_float((gr_dtype)x->dtype);
+        s->wants[i] = travels(x, sweep);
         s->before[i] = s->sum[i] = listed_once(node, i) ? x->cot : NULL;
     }
     for (int i = 0; i < node->n_out; i++) s->y[i] = &node->out[i];
@@ -112,7 +120,6 @@ static void mark_reach(gr_node *first, const gr_node *last, uint32_t sweep)
         for (int i = 0; i < node->n_in && !blocks && !reached; i++)
             reached = node->in[i]->reach == sweep;
         for (int i = 0; i < node->n_out && reached; i++) node->out[i].reach = sweep;
-        node->mark = reached ? sweep : 0;
         if (node == last) break;
     }
 }
@@ -143,16 +150,18 @@ static bool take_cotangents(gr_node *node, gr_tensor **dy)
     return any;
 }
 
-/* Leaves in x[i]->cot the cotangents of the xs, given those of the ys (in y[i]->cot). */
+/* Leaves in x[i]->cot the cotangents of the xs, given those of the ys (in y[i]->cot). Sweep 0 has
+ * leaves for xs and forgets the other cotangents on its way. */
 static void sweep_back(gr_graph *g, gr_node *first, gr_node *last, uint32_t sweep)
 {
     pullback_space s;
     int room = FEW;
     if (!take_space(g, &s, room)) return;
     for (gr_node *node = last; node && !g->status; node = node->prev) {
-        if (node->mark == sweep && take_cotangents(node, s.dy)) {
+        if (node->n_in && take_cotangents(node, s.dy)) {
             if (node->n_in > room && !take_space(g, &s, room = node->n_in)) return;
             pull_back(node, &s, sweep);
+            for (int i = 0; i < node->n_out && !sweep; i++) node->out[i].cot = NULL;
         }
         if (node == first) break;
     }
@@ -181,5 +190,20 @@ gr_status gr__sweep(gr_graph *g, gr_tensor *const *y, gr_tensor *const *dy, int 
     sweep_back(g, first, last, sweep);
     for (int i = 0; i < n_x && !g->status; i++) dx[i] = x[i]->cot;
     forget_cotangents(first, last);
+    return g->status;
+}
+
+gr_status gr__sweep_params(gr_graph *g, gr_tensor *y, gr_tensor *dy, gr_tensor *const *x, int n,
+                           gr_tensor **dx)
+{
+    gr_node *first = oldest(x, n);
+    for (int i = 0; i < n; i++) dx[i] = NULL;
+    if (!first || first->id > y->node->id || !travels(y, 0)) return g->status;
+    contribute(y, dy, y->node->site);
+    sweep_back(g, first, y->node, 0);
+    for (int i = 0; i < n; i++) {
+        if (!g->status) dx[i] = x[i]->cot;
+        x[i]->cot = NULL;
+    }
     return g->status;
 }

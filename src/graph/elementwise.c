@@ -69,18 +69,34 @@ static void run_tiles(void *ctx, int64_t begin, int64_t end)
     for (int64_t i = begin; i < end; i += TILE) run_tile(job, i, end - i < TILE ? end - i : TILE);
 }
 
+/* Little values, as they lie: the kernel at once. False: not so. */
+static bool run_little(const gr_node *node, tile_fn *f)
+{
+    const void *x[GR_MAX_TILE_INPUTS];
+    const gr_tensor *y = &node->out[0];
+    if (!(y->flags & GR__LITTLE)) return false;
+    for (int i = 0; i < node->n_in; i++) {
+        if (node->in[i]->strides) return false;
+        x[i] = node->in[i]->data;
+    }
+    gr_tile t = {gr_shape_numel(y->shape), 0, x, y->data, node->attrs};
+    f(&t);
+    return true;
+}
+
 bool gr__run_elementwise(gr_node *node)
 {
     gr_tensor *y = &node->out[0];
     gr_dtype dtype = gr__kernel_dtype(node->in, node->n_in, (gr_dtype)y->dtype);
     bool convert = !node->op->tile[dtype];
+    if (!gr__tensor_storage(y)) return false;
+    if (!convert && run_little(node, node->op->tile[dtype])) return true;
     tile_job job = {.f = node->op->tile[convert ? GR_F64 : dtype],
                     .attrs = node->attrs,
                     .n_in = node->n_in,
                     .all_direct = !convert,
                     .narrowed = convert && y->dtype == GR_F32,
                     .y_size = gr_dtype_size((gr_dtype)y->dtype)};
-    if (!gr__tensor_storage(y)) return false;
     job.y = y->data;
     for (int i = 0; i < node->n_in; i++) {
         gr_tensor *x = node->in[i];

@@ -46,8 +46,8 @@ static void release_uses(gr_graph *g)
 
 static void release_params(gr_graph *g)
 {
-    for (gr_node *n = g->first; n; n = n->next)
-        if (gr_node_param(n)) gr_param_release(gr_node_param(n));
+    for (const gr_node *leaf = g->params; leaf; leaf = gr__leaf_of(leaf)->older)
+        gr_param_release(gr__leaf_of(leaf)->param);
 }
 
 static void release_buffers(gr_graph *g)
@@ -63,12 +63,12 @@ void gr_graph_reset(gr_graph *g)
 {
     if (g == &no_graph) return;
     release_buffers(g);
-    if (g->n_uses) release_params(g);
+    release_params(g);
     release_uses(g);
     gr__arena_reset(&g->nodes);
     gr__arena_reset(&g->tensors);
-    g->first = g->last = g->swept = NULL;
-    g->n_nodes = 0;
+    g->first = g->last = g->swept = g->params = NULL;
+    g->n_nodes = g->n_deferred = 0;
     g->generation++;
     g->status = GR_OK;
     g->site = NULL;
@@ -110,11 +110,6 @@ uint64_t gr_next_seed(gr_graph *g)
 }
 
 /* --- errors --- */
-
-bool gr__is_nil(const gr_tensor *t)
-{
-    return !t || !t->graph || t == &t->graph->nil;
-}
 
 static gr_tensor *fail_with(gr_graph *g, gr_status status, const void *site, const char *format,
                             va_list args)

@@ -139,6 +139,16 @@ static const gr_shape *share_shape(gr_graph *g, const gr_node *node, const gr_sh
     return copy;
 }
 
+/* Whether t has at most GR__SMALL bytes; where it has the shape of the node's first input, that
+ * one has told. */
+static bool is_little(const gr_tensor *t)
+{
+    const gr_node *node = t->node;
+    if (node->n_in && t->shape == node->in[0]->shape && t->dtype == node->in[0]->dtype)
+        return node->in[0]->flags & GR__LITTLE;
+    return gr_shape_numel(t->shape) * (int64_t)gr_dtype_size((gr_dtype)t->dtype) <= GR__SMALL;
+}
+
 /* c NULL: one output like in[0]. */
 static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c)
 {
@@ -152,6 +162,7 @@ static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c)
             .index = (uint8_t)i,
         };
         if (!node->out[i].shape) return false;
+        if (is_little(&node->out[i])) node->out[i].flags = GR__LITTLE;
     }
     if (!node->op->view || node->out[0].shape->rank == 0) return true;
     node->out[0].strides =
@@ -190,11 +201,6 @@ static void append(gr_graph *g, gr_node *node, const void *site)
     note_gradient(g, node);
 }
 
-static bool is_small(const gr_tensor *t)
-{
-    return gr_shape_numel(t->shape) * (int64_t)gr_dtype_size((gr_dtype)t->dtype) <= GR__SMALL;
-}
-
 /* Whether to compute the node now: small, or a view, or the graph is eager; and it can be. */
 static bool due(const gr_graph *g, const gr_node *node)
 {
@@ -202,9 +208,9 @@ static bool due(const gr_graph *g, const gr_node *node)
         if (!node->in[i]->data) return false;
     if (g->eager || node->op->view) return true;
     for (int i = 0; i < node->n_out; i++)
-        if (!is_small(&node->out[i])) return false;
+        if (!(node->out[i].flags & GR__LITTLE)) return false;
     for (int i = 0; i < node->n_in; i++)
-        if (!is_small(node->in[i])) return false;
+        if (!(node->in[i]->flags & GR__LITTLE)) return false;
     return true;
 }
 
@@ -282,7 +288,8 @@ gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, 
     gr_node *node = new_node(g, op, in, n, op->n_out ? op->n_out : 1, attrs, op->attrs_size);
     if (!node || !set_outputs(g, node, op->infer ? &c : NULL)) return out_of_memory(g, op, site);
     append(g, node, site);
-    if (due(g, node) && !gr__run(node)) return &g->nil;
+    if (!due(g, node)) g->n_deferred++;
+    else if (!gr__run(node)) return &g->nil;
     return &node->out[0];
 }
 

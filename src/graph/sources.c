@@ -13,7 +13,7 @@ static gr_tensor *data_leaf(gr_graph *g, gr_dtype dtype, const gr_shape *shape, 
     if (!data && gr__shape_valid(shape) && gr_shape_numel(shape) > 0)
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: data is NULL for a tensor of %s", name,
                            gr_shape_text(shape, text));
-    const gr__leaf_attrs attrs = {NULL, 0};
+    const gr__leaf_attrs attrs = {NULL, 0, NULL};
     return gr__leaf(g, &gr__leaf_op, dtype, shape, &attrs, sizeof attrs, site);
 }
 
@@ -103,10 +103,11 @@ static bool room_for_use(gr_graph *g)
 
 static gr_tensor *param_leaf(gr_graph *g, gr_param *p, const void *site)
 {
-    const gr__leaf_attrs attrs = {p, p->version};
+    const gr__leaf_attrs attrs = {p, p->version, g->params};
     gr_tensor *t = gr__leaf(g, &gr__leaf_op, p->dtype, &p->shape, &attrs, sizeof attrs, site);
     if (gr__is_nil(t)) return t;
-    gr_param_retain(p); /* released by the node's reset */
+    gr_param_retain(p); /* released by the graph's reset */
+    g->params = t->node;
     t->data = p->data;
     t->flags |= GR__PARAM;
     if (!p->frozen && gr__is_float(p->dtype) && !g->no_grad_depth) t->flags |= GR__GRAD;

@@ -11,11 +11,6 @@ typedef struct leaves {
     int n, n_targets;
 } leaves;
 
-static bool trainable(const gr_tensor *t)
-{
-    return t->node->op == &gr__leaf_op && gr_node_param(t->node) && (t->flags & GR__GRAD);
-}
-
 /* A tensor that nothing consumes and that is still pending: an accuracy, say. */
 static bool is_sink(const gr_node *node)
 {
@@ -25,11 +20,17 @@ static bool is_sink(const gr_node *node)
     return !node->out[0].data;
 }
 
+/* Where sinks may begin: NULL where nothing was left pending. */
+static gr_node *first_unswept(const gr_graph *g)
+{
+    if (g->n_deferred == 0) return NULL;
+    return g->swept ? g->swept : g->first;
+}
+
 static int count_targets(const gr_graph *g)
 {
     int n = g->n_assigns + 1;
-    for (const gr_node *node = g->swept ? g->swept : g->first; node; node = node->next)
-        n += is_sink(node);
+    for (const gr_node *node = first_unswept(g); node; node = node->next) n += is_sink(node);
     return n;
 }
 
@@ -37,7 +38,8 @@ static bool gather_leaves(gr_graph *g, leaves *l)
 {
     l->n = l->n_targets = 0;
     size_t room = 0;
-    for (gr_node *node = g->first; node; node = node->next) room += trainable(&node->out[0]);
+    for (gr_node *leaf = g->params; leaf; leaf = gr__leaf_of(leaf)->older)
+        room += (leaf->out[0].flags & GR__GRAD) != 0;
     size_t targets = room + (size_t)count_targets(g);
     l->x = gr__arena_alloc(&g->nodes, (2 * room + targets + 1) * sizeof *l->x);
     if (!l->x) {
@@ -46,8 +48,9 @@ static bool gather_leaves(gr_graph *g, leaves *l)
     }
     l->dx = l->x + room;
     l->targets = l->dx + room;
-    for (gr_node *node = g->first; node; node = node->next)
-        if (trainable(&node->out[0])) l->x[l->n++] = &node->out[0];
+    l->n = (int)room; /* in recording order */
+    for (gr_node *leaf = g->params; leaf; leaf = gr__leaf_of(leaf)->older)
+        if (leaf->out[0].flags & GR__GRAD) l->x[--room] = &leaf->out[0];
     return true;
 }
 
@@ -55,7 +58,7 @@ static void gather_targets(gr_graph *g, leaves *l, gr_tensor *loss)
 {
     loss->flags |= GR__KEEP;
     l->targets[l->n_targets++] = loss;
-    for (gr_node *node = g->swept ? g->swept : g->first; node; node = node->next) {
+    for (gr_node *node = first_unswept(g); node; node = node->next) {
         if (!is_sink(node) || &node->out[0] == loss) continue;
         node->out[0].flags |= GR__KEEP;
         l->targets[l->n_targets++] = &node->out[0];
@@ -158,7 +161,7 @@ static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
     gr_tensor *one = gr_ones(g, (gr_dtype)loss->dtype, *loss->shape);
     for (int i = 0; i < l->n; i++) l->dx[i] = NULL;
     g->no_grad_depth++; /* nobody differentiates these */
-    gr_status status = g->status ? g->status : gr__sweep(g, &loss, &one, 1, l->x, l->n, l->dx);
+    gr_status status = g->status ? g->status : gr__sweep_params(g, loss, one, l->x, l->n, l->dx);
     g->no_grad_depth--;
     if (status) return status;
     bool reached = false;
@@ -205,6 +208,7 @@ gr_status gr_backward(gr_tensor *loss)
     if (claim(g, &l, GR_HERE)) {
         gather_targets(g, &l, loss);
         g->swept = g->last;
+        g->n_deferred = 0;
         backward(g, loss, &l);
     }
     unclaim(&l);

@@ -36,7 +36,8 @@ enum {
     GR__SAVED = 2, /* a VJP to come reads it: stays until backward */
     GR__GRAD = 4,  /* a trainable parameter feeds it */
     GR__BOUND = 8, /* to be computed into scalar.target, memory of somebody else */
-    GR__PARAM = 16 /* data lies in a parameter, whose version is to be checked */
+    GR__PARAM = 16, /* data lies in a parameter, whose version is to be checked */
+    GR__LITTLE = 32 /* at most GR__SMALL bytes */
 };
 
 struct gr_tensor {
@@ -93,8 +94,10 @@ struct gr_graph {
     gr__arena nodes, tensors; /* tensors apart: a stale pointer then still points at a tensor */
     gr__pool pool;
     gr_node *first, *last;
+    gr_node *params; /* the newest leaf of a parameter; each knows the one before */
     gr_node *swept; /* the last node when sinks were last collected */
     uint32_t n_nodes, generation, epoch;
+    uint32_t n_deferred; /* nodes since then that were not computed when recorded */
     gr_tensor nil; /* what failed calls return */
 
     gr_status status;
@@ -133,8 +136,12 @@ gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape
                     const void *attrs, size_t attrs_size, const void *site);
 gr_tensor *gr__fail_at(gr_graph *g, gr_status status, const void *site, const char *format, ...)
     GR_PRINTF(4, 5);
-bool gr__is_nil(const gr_tensor *t);
 extern gr_tensor gr__nil; /* of no graph */
+
+static inline bool gr__is_nil(const gr_tensor *t)
+{
+    return !t || !t->graph || t == &t->graph->nil;
+}
 
 static inline bool gr__is_float(gr_dtype dtype)
 {
@@ -179,7 +186,13 @@ bool gr__param_current(gr_tensor *t); /* false, with the error set, when its par
 typedef struct gr__leaf_attrs {
     gr_param *param; /* NULL for data */
     uint64_t version;
+    gr_node *older; /* the parameter leaf recorded before this one */
 } gr__leaf_attrs;
+
+static inline const gr__leaf_attrs *gr__leaf_of(const gr_node *node)
+{
+    return node->attrs;
+}
 
 extern const gr_op gr__leaf_op, gr__fill_op, gr__acc_op, gr__detach_op;
 extern const gr_op gr__expand_op; /* broadcasting is a recorded expand */
