@@ -59,10 +59,32 @@ GR_API gr_tensor *gr_cast(gr_tensor *x, gr_dtype dtype);
 #endif
 GR_API gr_tensor *gr_sum(gr_tensor *x, gr_axes axes, bool keepdim);
 GR_API gr_tensor *gr_mean(gr_tensor *x, gr_axes axes, bool keepdim);
+GR_API gr_tensor *gr_prod(gr_tensor *x, gr_axes axes, bool keepdim);
 GR_API gr_tensor *gr_max(gr_tensor *x, gr_axes axes, bool keepdim); /* equal maxima share the gradient */
+GR_API gr_tensor *gr_min(gr_tensor *x, gr_axes axes, bool keepdim); /* equal minima share the gradient */
 GR_API gr_tensor *gr_argmax(gr_tensor *x, int axis);                /* int64; the first of equals */
+GR_API gr_tensor *gr_argmin(gr_tensor *x, int axis);                /* int64; the first of equals */
 GR_API gr_tensor *gr_sum_all(gr_tensor *x);  /* of bool: int64 count */
 GR_API gr_tensor *gr_mean_all(gr_tensor *x);
+GR_API gr_tensor *gr_var(gr_tensor *x, gr_axes axes, bool keepdim, int correction); /* sum (x - mean)^2 / (n - correction); output 1: the mean */
+GR_API gr_tensor *gr_std(gr_tensor *x, gr_axes axes, bool keepdim, int correction); /* sqrt of gr_var; output 1: the mean */
+GR_API gr_tensor *gr_norm(gr_tensor *x, double p, gr_axes axes, bool keepdim); /* (sum |x|^p)^(1/p); p INFINITY, -INFINITY: max, min |x|; 0: count */
+GR_API gr_tensor *gr_logsumexp(gr_tensor *x, gr_axes axes, bool keepdim);      /* log sum exp(x) */
+GR_API gr_tensor *gr_count_nonzero(gr_tensor *x, gr_axes axes, bool keepdim);  /* int64 */
+GR_API gr_tensor *gr_any(gr_tensor *x, gr_axes axes, bool keepdim);            /* bool: some x != 0 */
+GR_API gr_tensor *gr_all(gr_tensor *x, gr_axes axes, bool keepdim);            /* bool: no x = 0 */
+
+/* --- running along an axis --- */
+typedef struct gr_scan_options {
+    bool reverse;   /* from the end */
+    bool exclusive; /* y_i is what was before x_i */
+} gr_scan_options;
+GR_API gr_tensor *gr_cumsum(gr_tensor *x, int axis, gr_scan_options o);  /* y_i = x_0 + ... + x_i */
+GR_API gr_tensor *gr_cumprod(gr_tensor *x, int axis, gr_scan_options o); /* y_i = x_0 ... x_i */
+GR_API gr_tensor *gr_linear_scan(gr_tensor *a, gr_tensor *b, int axis, bool reverse); /* y_i = a_i y_{i-1} + b_i, y_0 = b_0 */
+GR_API gr_tensor *gr_logcumsumexp(gr_tensor *x, int axis);               /* y_i = log sum_{j<=i} exp(x_j) */
+GR_API gr_tensor *gr_cummax(gr_tensor *x, int axis); /* y_i = max_{j<=i} x_j; output 1: which, int64 */
+GR_API gr_tensor *gr_cummin(gr_tensor *x, int axis); /* y_i = min_{j<=i} x_j; output 1: which, int64 */
 
 /* --- shape; views share storage and cost nothing --- */
 GR_API gr_tensor *gr_reshape(gr_tensor *x, gr_shape shape); /* one size may be -1 */

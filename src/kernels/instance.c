@@ -10,6 +10,7 @@
 #include "index_real.c"
 #include "pool2d_real.c"
 #include "reduce_real.c"
+#include "scan_real.c"
 #include "softmax_real.c"
 
 extern const gr__kernels INSTANCE;
@@ -18,6 +19,11 @@ const gr__kernels INSTANCE = {
     .small_gemm = small_gemm,
     .sum = reduce_sum,
     .max = reduce_max,
+    .scan_sum = scan_sum,
+    .scan_product = scan_product,
+    .scan_linear = scan_linear,
+    .scan_logsumexp = scan_logsumexp,
+    .scan_extreme = scan_extreme,
     .softmax = softmax,
     .cross_entropy = cross_entropy,
     .cross_entropy_grad = cross_entropy_grad,

@@ -12,6 +12,7 @@
 #include "index.h"
 #include "pool2d.h"
 #include "reduce.h"
+#include "scan.h"
 #include "softmax.h"
 
 typedef struct gr__kernels {
@@ -20,6 +21,12 @@ typedef struct gr__kernels {
     /* reduce_real.c */
     void (*sum)(const gr__reduction *r, void *y, double *scratch);
     void (*max)(const gr__reduction *r, void *y, double *scratch);
+    /* scan_real.c */
+    void (*scan_sum)(gr__scan *s);
+    void (*scan_product)(gr__scan *s);
+    void (*scan_linear)(gr__scan *s);
+    void (*scan_logsumexp)(gr__scan *s);
+    void (*scan_extreme)(gr__scan *s);
     /* softmax_real.c */
     void (*softmax)(gr__softmax *s);
     void (*cross_entropy)(const gr__cross_entropy *c, double *loss);

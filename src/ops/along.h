@@ -33,5 +33,7 @@ static inline bool gr__along_infer(gr_infer *c, int axis)
 gr_status gr__check_index(gr_exec *e, int input, const char *name, int64_t limit);
 /* For a shape rule: whether in[input] is int64. */
 bool gr__infer_index(gr_infer *c, int input, const char *name);
+/* Adds dy, picked along an axis of size n by index, back to where it came from. */
+gr_tensor *gr__gather_grad(gr_tensor *dy, gr_tensor *index, int axis, int64_t n);
 
 #endif

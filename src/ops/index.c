@@ -229,13 +229,11 @@ static gr_status gather_forward(gr_exec *e)
     return GR_OK;
 }
 
-static gr_tensor *gather_grad(gr_tensor *dy, gr_tensor *index, int axis, int64_t n);
-
 static void gather_vjp(gr_pullback *p)
 {
     int axis = ((const gather_attrs *)p->attrs)->axis;
     int64_t n = gr__along_axis(gr_shape_of(p->x[0]), axis).n;
-    if (p->wants[0]) p->dx[0] = gather_grad(p->dy[0], p->x[1], axis, n);
+    if (p->wants[0]) p->dx[0] = gr__gather_grad(p->dy[0], p->x[1], axis, n);
 }
 
 #define AXIS(i) &(const gather_attrs){i}
@@ -347,7 +345,7 @@ static const gr_op gather_grad_op = {
     .samples = gather_grad_samples,
 };
 
-static gr_tensor *gather_grad(gr_tensor *dy, gr_tensor *index, int axis, int64_t n)
+gr_tensor *gr__gather_grad(gr_tensor *dy, gr_tensor *index, int axis, int64_t n)
 {
     gr_tensor *in[2] = {dy, index};
     return gr__apply(NULL, &gather_grad_op, in, 2, &(gather_grad_attrs){axis, n}, GR_HERE);

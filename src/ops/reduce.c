@@ -1,31 +1,23 @@
-/* reduce.c - sums, means and maxima over axes.
+/* reduce.c - sums, means, products and counts over axes.
  *
  *   y = sum_i x_i    dx_i = dy
  *   y = mean_i x_i   dx_i = dy / n
- *   y = max_i x_i    dx_i = dy [x_i = y] / (number of equal maxima)
+ *   y = prod_i x_i   dx_i = dy prod_{j != i} x_j
  */
 /* SPDX-License-Identifier: MIT */
-#include "family.h"
+#include "axes.h"
+#include "fold.h"
 #include "kernels.h"
-#include "reduce.h"
-#include "strided.h"
 
-#include <math.h>
-#include <string.h>
+/* --- axes --- */
 
-typedef struct reduce_attrs {
-    gr_axes axes;
-    bool keepdim;
-} reduce_attrs;
-
-static const gr_field reduce_fields[] = {
-    GR_FIELD(reduce_attrs, axes, GR_FIELD_AXES),
-    GR_FIELD(reduce_attrs, keepdim, GR_FIELD_BOOL),
+const gr_field gr__axes_fields[] = {
+    GR_FIELD(gr__axes_attrs, axes, GR_FIELD_AXES),
+    GR_FIELD(gr__axes_attrs, keepdim, GR_FIELD_BOOL),
     {0},
 };
 
-/* Bit i for axis i; all of them where none is named. False when one is out of range. */
-static bool axes_mask(const gr_axes *axes, int rank, unsigned *mask)
+bool gr__axes_mask(const gr_axes *axes, int rank, unsigned *mask)
 {
     *mask = axes->n == 0 ? (1u << rank) - 1 : 0;
     if (axes->n < 0 || axes->n > GR_MAX_RANK) return false;
@@ -37,7 +29,7 @@ static bool axes_mask(const gr_axes *axes, int rank, unsigned *mask)
     return true;
 }
 
-static gr_shape reduced_shape(const gr_shape *x, unsigned mask, bool keepdim)
+gr_shape gr__axes_reduced(const gr_shape *x, unsigned mask, bool keepdim)
 {
     gr_shape y = {0, {0}};
     for (int i = 0; i < x->rank; i++) {
@@ -47,50 +39,66 @@ static gr_shape reduced_shape(const gr_shape *x, unsigned mask, bool keepdim)
     return y;
 }
 
-static bool reduce_infer(gr_infer *c)
+bool gr__axes_infer(gr_infer *c)
 {
-    const reduce_attrs *a = c->attrs;
+    const gr__axes_attrs *a = c->attrs;
     unsigned mask;
-    if (!axes_mask(&a->axes, c->shape[0].rank, &mask))
+    if (!gr__axes_mask(&a->axes, c->shape[0].rank, &mask))
         return gr_infer_fail(c, "an axis is out of range or repeated for %s", gr_infer_shape(c, 0));
-    c->shape[0] = reduced_shape(gr_shape_of(c->in[0]), mask, a->keepdim);
+    c->shape[0] = gr__axes_reduced(gr_shape_of(c->in[0]), mask, a->keepdim);
     return true;
 }
 
-/* dy, stretched over what was reduced. */
-static gr_tensor *spread(gr_pullback *p, gr_tensor *dy)
-{
-    const reduce_attrs *a = p->attrs;
-    const gr_shape *x = gr_shape_of(p->x[0]);
-    unsigned mask;
-    axes_mask(&a->axes, x->rank, &mask);
-    return gr_expand(gr_reshape(dy, reduced_shape(x, mask, true)), *x);
-}
-
-/* --- sum --- */
-
-static bool sum_infer(gr_infer *c)
-{
-    if (!gr__is_float(c->dtype[0])) c->dtype[0] = GR_I64;
-    return reduce_infer(c);
-}
-
-typedef void reduce_kernel(const gr__reduction *r, void *y, double *scratch);
-
-static gr_status run_reduction(gr_exec *e, reduce_kernel *kernel)
+gr__reduction gr__axes_reduction(const gr_exec *e)
 {
     unsigned mask;
-    axes_mask(&((const reduce_attrs *)e->attrs)->axes, e->in[0].shape->rank, &mask);
-    gr__reduction r = gr__reduction_of(&e->in[0], mask);
+    gr__axes_mask(&((const gr__axes_attrs *)e->attrs)->axes, e->in[0].shape->rank, &mask);
+    return gr__reduction_of(&e->in[0], mask);
+}
+
+gr_status gr__axes_run(gr_exec *e, gr__axes_kernel *kernel)
+{
+    gr__reduction r = gr__axes_reduction(e);
     double *scratch = gr_exec_scratch(e, (size_t)gr__reduction_scratch(&r) * sizeof *scratch + 1);
     if (!scratch) return GR_ERR_MEMORY;
     kernel(&r, e->out[0].data, scratch);
     return GR_OK;
 }
 
+gr_tensor *gr__axes_spread(gr_pullback *p, gr_tensor *dy)
+{
+    const gr__axes_attrs *a = p->attrs;
+    const gr_shape *x = gr_shape_of(p->x[0]);
+    unsigned mask;
+    gr__axes_mask(&a->axes, x->rank, &mask);
+    return gr_expand(gr_reshape(dy, gr__axes_reduced(x, mask, true)), *x);
+}
+
+#define CUBE {.shape = {3, {2, 3, 4}}}
+
+const gr_sample gr__axes_samples[] = {
+    {.name = "all", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{0, {0}}, false}},
+    {.name = "last", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {-1}}, false}},
+    {.name = "first, kept", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {0}}, true}},
+    {.name = "outer two", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{2, {2, 0}}, false}},
+    {.name = "scalar", .in = {{.shape = {0, {0}}}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{0, {0}}, false}},
+    {.name = "empty", .in = {{.shape = {2, {0, 4}}}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {1}}, false}},
+    {.name = "bad axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {3}}, false}, .error = "out of range"},
+    {.name = "repeated axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{2, {2, -1}}, false}, .error = "repeated"},
+    {0},
+};
+
+/* --- sum --- */
+
+static bool sum_infer(gr_infer *c)
+{
+    if (!gr__is_float(c->dtype[0])) c->dtype[0] = GR_I64;
+    return gr__axes_infer(c);
+}
+
 static gr_status sum_forward(gr_exec *e)
 {
-    return run_reduction(e, gr__kernels_for(e->in[0].dtype)->sum);
+    return gr__axes_run(e, gr__kernels_for(e->in[0].dtype)->sum);
 }
 
 static int64_t integer_at(const gr_value *v, int64_t offset)
@@ -99,54 +107,27 @@ static int64_t integer_at(const gr_value *v, int64_t offset)
                               : ((const uint8_t *)v->data)[offset];
 }
 
-static int64_t advance(int64_t *at, const int64_t *dim, const int64_t *stride, int n)
-{
-    int64_t moved = 0;
-    for (int i = n - 1; i >= 0; i--) {
-        moved += stride[i];
-        if (++at[i] < dim[i]) break;
-        moved -= dim[i] * stride[i];
-        at[i] = 0;
-    }
-    return moved;
-}
-
 /* Integers and truth values, counted exactly. */
 static gr_status sum_integers(gr_exec *e)
 {
-    unsigned mask;
-    axes_mask(&((const reduce_attrs *)e->attrs)->axes, e->in[0].shape->rank, &mask);
-    gr__reduction r = gr__reduction_of(&e->in[0], mask);
+    gr__reduction r = gr__axes_reduction(e);
     int64_t *y = e->out[0].data, kept[GR_MAX_RANK] = {0}, offset = 0;
     for (int64_t i = 0; i < r.outputs; i++) {
         int64_t reduced[GR_MAX_RANK] = {0}, at = offset, total = 0;
         for (int64_t k = 0; k < r.count; k++) {
             total += integer_at(&e->in[0], at);
-            at += advance(reduced, r.reduced, r.reduced_stride, r.n_reduced);
+            at += gr__advance(reduced, r.reduced, r.reduced_stride, r.n_reduced);
         }
         y[i] = total;
-        offset += advance(kept, r.kept, r.kept_stride, r.n_kept);
+        offset += gr__advance(kept, r.kept, r.kept_stride, r.n_kept);
     }
     return GR_OK;
 }
 
 static void sum_vjp(gr_pullback *p)
 {
-    p->dx[0] = spread(p, p->dy[0]);
+    p->dx[0] = gr__axes_spread(p, p->dy[0]);
 }
-
-#define CUBE {.shape = {3, {2, 3, 4}}}
-
-static const gr_sample reduce_samples[] = {
-    {.name = "all", .in = {CUBE}, .n_in = 1, .attrs = &(const reduce_attrs){{0, {0}}, false}},
-    {.name = "last", .in = {CUBE}, .n_in = 1, .attrs = &(const reduce_attrs){{1, {-1}}, false}},
-    {.name = "first, kept", .in = {CUBE}, .n_in = 1, .attrs = &(const reduce_attrs){{1, {0}}, true}},
-    {.name = "outer two", .in = {CUBE}, .n_in = 1, .attrs = &(const reduce_attrs){{2, {2, 0}}, false}},
-    {.name = "scalar", .in = {{.shape = {0, {0}}}}, .n_in = 1, .attrs = &(const reduce_attrs){{0, {0}}, false}},
-    {.name = "bad axis", .in = {CUBE}, .n_in = 1, .attrs = &(const reduce_attrs){{1, {3}}, false}, .error = "out of range"},
-    {.name = "repeated axis", .in = {CUBE}, .n_in = 1, .attrs = &(const reduce_attrs){{2, {2, -1}}, false}, .error = "repeated"},
-    {0},
-};
 
 static const gr_op sum_op = {
     .name = "sum",
@@ -155,31 +136,31 @@ static const gr_op sum_op = {
     .derivation = "dy/dx_i = 1, so every dx_i is the dy of its sum",
     .n_in = 1,
     .flags = GR_OP_LINEAR | GR_OP_STRIDED,
-    .attrs_size = sizeof(reduce_attrs),
-    .fields = reduce_fields,
+    .attrs_size = sizeof(gr__axes_attrs),
+    .fields = gr__axes_fields,
     .infer = sum_infer,
     .forward = {sum_forward, sum_forward, sum_integers, sum_integers, sum_integers},
     .vjp = sum_vjp,
-    .samples = reduce_samples,
+    .samples = gr__axes_samples,
 };
 
 /* Sums over the named axes; GR_ALL: over all. Integers and truth values give int64. The sum of
  * nothing is 0. */
 gr_tensor *gr_sum(gr_tensor *x, gr_axes axes, bool keepdim)
 {
-    return gr__unary(&sum_op, x, &(reduce_attrs){axes, keepdim}, GR_HERE);
+    return gr__unary(&sum_op, x, &(gr__axes_attrs){axes, keepdim}, GR_HERE);
 }
 
 gr_tensor *gr_sum_all(gr_tensor *x)
 {
-    return gr__unary(&sum_op, x, &(reduce_attrs){GR_ALL, false}, GR_HERE);
+    return gr__unary(&sum_op, x, &(gr__axes_attrs){GR_ALL, false}, GR_HERE);
 }
 
 /* --- mean --- */
 
 static gr_tensor *mean_define(gr_tensor *const *x, int n, const void *attrs)
 {
-    const reduce_attrs *a = attrs;
+    const gr__axes_attrs *a = attrs;
     (void)n;
     if (!gr__is_float(gr_dtype_of(x[0])))
         return gr__fail_at(gr_graph_of(x[0]), GR_ERR_ARGUMENT, GR_HERE,
@@ -195,169 +176,214 @@ static const gr_op mean_op = {
     .derivation = "dy/dx_i = 1/n, so every dx_i is dy / n",
     .n_in = 1,
     .flags = GR_OP_LINEAR,
-    .attrs_size = sizeof(reduce_attrs),
-    .fields = reduce_fields,
+    .attrs_size = sizeof(gr__axes_attrs),
+    .fields = gr__axes_fields,
     .define = mean_define,
-    .samples = reduce_samples,
+    .samples = gr__axes_samples,
 };
 
 /* Means over the named axes; GR_ALL: over all. The mean of nothing is NaN. */
 gr_tensor *gr_mean(gr_tensor *x, gr_axes axes, bool keepdim)
 {
-    return gr__unary(&mean_op, x, &(reduce_attrs){axes, keepdim}, GR_HERE);
+    return gr__unary(&mean_op, x, &(gr__axes_attrs){axes, keepdim}, GR_HERE);
 }
 
 gr_tensor *gr_mean_all(gr_tensor *x)
 {
-    return gr__unary(&mean_op, x, &(reduce_attrs){GR_ALL, false}, GR_HERE);
+    return gr__unary(&mean_op, x, &(gr__axes_attrs){GR_ALL, false}, GR_HERE);
 }
 
-/* --- max --- */
+/* --- prod --- */
 
-static bool max_infer(gr_infer *c)
+static gr_status prod_forward(gr_exec *e)
 {
-    if (!reduce_infer(c)) return false;
-    if (gr_numel(c->in[0]) == 0 && gr_shape_numel(&c->shape[0]) > 0)
-        return gr_infer_fail(c, "%s has no elements to take the maximum of", gr_infer_shape(c, 0));
-    return true;
-}
-
-static gr_status max_forward(gr_exec *e)
-{
-    return run_reduction(e, gr__kernels_for(e->in[0].dtype)->max);
-}
-
-static void max_vjp(gr_pullback *p)
-{
-    gr_tensor *x = p->x[0];
-    gr_tensor *chosen = gr_cast(gr_equal(x, spread(p, p->y[0])), gr_dtype_of(x));
-    const reduce_attrs *a = p->attrs;
-    gr_tensor *ties = gr_sum(chosen, a->axes, a->keepdim);
-    p->dx[0] = gr_mul(chosen, spread(p, gr_div(p->dy[0], ties)));
-}
-
-static double real_at(const gr_value *v, int64_t offset)
-{
-    return v->dtype == GR_F32 ? (double)((const float *)v->data)[offset]
-                              : ((const double *)v->data)[offset];
-}
-
-/* Which elements equal the maximum to 4 ulp, and how far below it the best other one lies. */
-static void max_branch(const gr_exec *e, gr_branch *b)
-{
-    unsigned mask;
-    axes_mask(&((const reduce_attrs *)e->attrs)->axes, e->in[0].shape->rank, &mask);
-    gr__reduction r = gr__reduction_of(&e->in[0], mask);
-    int64_t kept[GR_MAX_RANK] = {0}, offset = 0;
-    for (int64_t i = 0; i < r.outputs; i++) {
-        int64_t reduced[GR_MAX_RANK] = {0}, at = offset;
-        double most = real_at(&e->out[0], i), gap = INFINITY;
-        double near = 4 * 2.2e-16 * fabs(most);
-        for (int64_t k = 0; k < r.count; k++) {
-            double below = most - real_at(&e->in[0], at);
-            bool chosen = below <= near;
-            if (!chosen && below < gap) gap = below;
-            gr_branch_add(b, (uint64_t)chosen, INFINITY);
-            at += advance(reduced, r.reduced, r.reduced_stride, r.n_reduced);
-        }
-        gr_branch_add(b, 2, gap);
-        offset += advance(kept, r.kept, r.kept_stride, r.n_kept);
-    }
-}
-
-static const gr_op max_op = {
-    .name = "max",
-    .family = "reduce",
-    .formula = "y = max_i x_i over the reduced axes",
-    .derivation = "y moves with the largest x_i alone, so dx_i = dy there and 0 elsewhere",
-    .ties = "equal maxima share dy equally (PyTorch's amax)",
-    .n_in = 1,
-    .flags = GR_OP_STRIDED,
-    .reads = GR_READS_IN(0) | GR_READS_OUT(0),
-    .attrs_size = sizeof(reduce_attrs),
-    .fields = reduce_fields,
-    .infer = max_infer,
-    .forward = {[GR_F32] = max_forward, [GR_F64] = max_forward},
-    .vjp = max_vjp,
-    .branch = max_branch,
-    .samples = reduce_samples,
-};
-
-/* Maxima over the named axes; GR_ALL: over all. NaN wins. Nothing to choose from is an error. */
-gr_tensor *gr_max(gr_tensor *x, gr_axes axes, bool keepdim)
-{
-    return gr__unary(&max_op, x, &(reduce_attrs){axes, keepdim}, GR_HERE);
-}
-
-/* --- argmax --- */
-
-typedef struct argmax_attrs {
-    int axis;
-} argmax_attrs;
-
-static bool argmax_infer(gr_infer *c)
-{
-    const int given = ((const argmax_attrs *)c->attrs)->axis;
-    int axis = given;
-    if (!gr__axis(&axis, c->shape[0].rank))
-        return gr_infer_fail(c, "axis %d is out of range for %s", given, gr_infer_shape(c, 0));
-    c->shape[0] = reduced_shape(gr_shape_of(c->in[0]), 1u << axis, false);
-    if (gr_numel(c->in[0]) == 0 && gr_shape_numel(&c->shape[0]) > 0)
-        return gr_infer_fail(c, "%s has no elements to choose from", gr_infer_shape(c, 0));
-    c->dtype[0] = GR_I64;
-    return true;
-}
-
-static gr_status argmax_forward(gr_exec *e)
-{
-    int axis = ((const argmax_attrs *)e->attrs)->axis;
-    gr__axis(&axis, e->in[0].shape->rank);
-    gr__reduction r = gr__reduction_of(&e->in[0], 1u << axis);
-    int64_t *y = e->out[0].data, kept[GR_MAX_RANK] = {0}, offset = 0;
-    int64_t stride = r.n_reduced ? r.reduced_stride[0] : 0;
-    for (int64_t i = 0; i < r.outputs; i++) {
-        double most = real_at(&e->in[0], offset);
-        y[i] = 0;
-        for (int64_t k = 1; k < r.count && most == most; k++) {
-            double v = real_at(&e->in[0], offset + k * stride);
-            if (!(v > most) && v == v) continue;
-            most = v;
-            y[i] = k;
-        }
-        offset += advance(kept, r.kept, r.kept_stride, r.n_kept);
-    }
+    double *y = gr__fold_run(e, &(gr__fold){.join = gr__fold_product, .start = 1});
+    if (!y) return GR_ERR_MEMORY;
+    gr__fold_store(e, 0, y);
     return GR_OK;
 }
 
-static const gr_field argmax_fields[] = {GR_FIELD(argmax_attrs, axis, GR_FIELD_INT), {0}};
+/* The axes of x with the reduced ones last. */
+static gr_axes reduced_last(int rank, unsigned mask)
+{
+    gr_axes order = {0, {0}};
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < rank; i++)
+            if ((mask >> i & 1u) == (unsigned)pass) order.axis[order.n++] = i;
+    return order;
+}
 
-static const gr_sample argmax_samples[] = {
-    {.name = "last", .in = {CUBE}, .n_in = 1, .attrs = &(const argmax_attrs){-1}},
-    {.name = "first", .in = {CUBE}, .n_in = 1, .attrs = &(const argmax_attrs){0}},
-    {.name = "bad axis", .in = {CUBE}, .n_in = 1, .attrs = &(const argmax_attrs){3}, .error = "out of range"},
-    {.name = "nothing", .in = {{.shape = {2, {3, 0}}}}, .n_in = 1, .attrs = &(const argmax_attrs){1}, .error = "no elements"},
+static gr_axes inverse_of(const gr_axes *order)
+{
+    gr_axes inverse = {order->n, {0}};
+    for (int i = 0; i < order->n; i++) inverse.axis[order->axis[i]] = i;
+    return inverse;
+}
+
+/* For each x_i the product of all others that are reduced with it: of those before it and those
+ * after it, so that zeros do no harm. */
+static gr_tensor *product_of_others(gr_tensor *x, const gr_axes *axes)
+{
+    const gr_shape *shape = gr_shape_of(x);
+    unsigned mask;
+    gr__axes_mask(axes, shape->rank, &mask);
+    if (gr_numel(x) == 0) return x;
+    gr_axes order = reduced_last(shape->rank, mask);
+    gr_tensor *turned = gr_permute(x, order);
+    gr_shape lines = gr__axes_reduced(shape, mask, false);
+    lines.dim[lines.rank++] = -1;
+    gr_tensor *line = gr_reshape(turned, lines);
+    gr_tensor *before = gr_cumprod(line, -1, (gr_scan_options){.exclusive = true});
+    gr_tensor *after = gr_cumprod(line, -1, (gr_scan_options){.exclusive = true, .reverse = true});
+    gr_tensor *others = gr_reshape(gr_mul(before, after), *gr_shape_of(turned));
+    return gr_permute(others, inverse_of(&order));
+}
+
+static void prod_vjp(gr_pullback *p)
+{
+    const gr__axes_attrs *a = p->attrs;
+    gr_tensor *others = product_of_others(p->x[0], &a->axes);
+    p->dx[0] = gr_mul(gr__axes_spread(p, p->dy[0]), others);
+}
+
+#define FACTORS(...) {.shape = {__VA_ARGS__}, .low = 0.4, .high = 1.6}
+
+static const gr_sample prod_samples[] = {
+    {.name = "all", .in = {FACTORS(2, {3, 4})}, .n_in = 1, .attrs = &(const gr__axes_attrs){{0, {0}}, false}},
+    {.name = "both signs", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {-1}}, false}},
+    {.name = "first, kept", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {0}}, true}},
+    {.name = "outer two", .in = {FACTORS(3, {2, 3, 4})}, .n_in = 1, .attrs = &(const gr__axes_attrs){{2, {2, 0}}, false}},
+    {.name = "scalar", .in = {{.shape = {0, {0}}}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{0, {0}}, false}},
+    {.name = "empty", .in = {{.shape = {2, {0, 4}}}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {1}}, false}},
+    {.name = "nothing", .in = {{.shape = {2, {0, 4}}}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {0}}, false}},
+    {.name = "bad axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {3}}, false}, .error = "out of range"},
+    {.name = "integers", .in = {{.shape = {1, {4}}, .integer = true, .high = 3}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{0, {0}}, false}, .error = "not defined for int64"},
     {0},
 };
 
-static const gr_op argmax_op = {
-    .name = "argmax",
+static const gr_op prod_op = {
+    .name = "prod",
     .family = "reduce",
-    .formula = "y = the first i with x_i = max_j x_j",
-    .derivation = "an index does not move with x: no gradient",
+    .formula = "y = prod_i x_i over the reduced axes",
+    .derivation = "y is linear in each x_i, and the product of the others is its slope: "
+                  "dx_i = dy prod_{j != i} x_j, got without division from running products from both "
+                  "ends, so that it holds for any number of zeros",
     .n_in = 1,
-    .flags = GR_OP_CONSTANT | GR_OP_STRIDED,
-    .attrs_size = sizeof(argmax_attrs),
-    .fields = argmax_fields,
-    .infer = argmax_infer,
-    .forward = {[GR_F32] = argmax_forward, [GR_F64] = argmax_forward},
-    .samples = argmax_samples,
+    .flags = GR_OP_STRIDED,
+    .reads = GR_READS_IN(0),
+    .attrs_size = sizeof(gr__axes_attrs),
+    .fields = gr__axes_fields,
+    .infer = gr__axes_infer,
+    .forward = {[GR_F32] = prod_forward, [GR_F64] = prod_forward},
+    .vjp = prod_vjp,
+    .samples = prod_samples,
 };
 
-/* The index of the largest element along an axis, int64, the axis gone; the first of equals, the
- * first NaN before anything else. */
-gr_tensor *gr_argmax(gr_tensor *x, int axis)
+/* Products over the named axes; GR_ALL: over all. The product of nothing is 1. Derivatives of any
+ * order are right with zeros among the factors. */
+gr_tensor *gr_prod(gr_tensor *x, gr_axes axes, bool keepdim)
 {
-    return gr__unary(&argmax_op, x, &(argmax_attrs){axis}, GR_HERE);
+    return gr__unary(&prod_op, x, &(gr__axes_attrs){axes, keepdim}, GR_HERE);
 }
 
-const gr_op *const gr__reduce_ops[] = {&sum_op, &mean_op, &max_op, &argmax_op, NULL};
+/* --- counts and truth --- */
+
+static gr_tensor *count_define(gr_tensor *const *x, int n, const void *attrs)
+{
+    const gr__axes_attrs *a = attrs;
+    gr_dtype dtype = gr_dtype_of(x[0]);
+    (void)n;
+    if (dtype == GR_BOOL) return gr_sum(x[0], a->axes, a->keepdim);
+    gr_tensor *zero = gr_scalar(gr_graph_of(x[0]), dtype, 0);
+    return gr_sum(gr_not_equal(x[0], zero), a->axes, a->keepdim);
+}
+
+static gr_tensor *any_define(gr_tensor *const *x, int n, const void *attrs)
+{
+    gr_tensor *count = count_define(x, n, attrs);
+    return gr_greater(count, gr_scalar(gr_graph_of(x[0]), GR_I64, 0));
+}
+
+static gr_tensor *all_define(gr_tensor *const *x, int n, const void *attrs)
+{
+    gr_tensor *count = count_define(x, n, attrs);
+    int64_t results = gr_numel(count), each = results ? gr_numel(x[0]) / results : 0;
+    return gr_equal(count, gr_scalar(gr_graph_of(x[0]), GR_I64, (double)each));
+}
+
+#define TRUTH {.shape = {3, {2, 3, 4}}, .boolean = true}
+#define WHOLE {.shape = {2, {3, 4}}, .integer = true, .low = -1, .high = 2}
+
+static const gr_sample count_samples[] = {
+    {.name = "numbers", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{2, {0, 2}}, false}},
+    {.name = "truth values", .in = {TRUTH}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {1}}, true}},
+    {.name = "integers", .in = {WHOLE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {-1}}, false}},
+    {.name = "empty", .in = {{.shape = {2, {0, 4}}}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {0}}, false}},
+    {.name = "scalar", .in = {{.shape = {0, {0}}}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{0, {0}}, false}},
+    {.name = "bad axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {3}}, false}, .error = "out of range"},
+    {0},
+};
+
+static const gr_op count_nonzero_op = {
+    .name = "count_nonzero",
+    .family = "reduce",
+    .formula = "y = the number of i with x_i != 0, over the reduced axes",
+    .derivation = "a count does not move with x: no gradient",
+    .ties = "x_i = 0: the derivative is 0 as everywhere",
+    .n_in = 1,
+    .flags = GR_OP_CONSTANT,
+    .attrs_size = sizeof(gr__axes_attrs),
+    .fields = gr__axes_fields,
+    .define = count_define,
+    .samples = count_samples,
+};
+
+static const gr_op any_op = {
+    .name = "any",
+    .family = "reduce",
+    .formula = "y = whether some x_i != 0, over the reduced axes",
+    .derivation = "a truth value does not move with x: no gradient",
+    .ties = "x_i = 0: the derivative is 0 as everywhere",
+    .n_in = 1,
+    .flags = GR_OP_CONSTANT,
+    .attrs_size = sizeof(gr__axes_attrs),
+    .fields = gr__axes_fields,
+    .define = any_define,
+    .samples = count_samples,
+};
+
+static const gr_op all_op = {
+    .name = "all",
+    .family = "reduce",
+    .formula = "y = whether every x_i != 0, over the reduced axes",
+    .derivation = "a truth value does not move with x: no gradient",
+    .ties = "x_i = 0: the derivative is 0 as everywhere",
+    .n_in = 1,
+    .flags = GR_OP_CONSTANT,
+    .attrs_size = sizeof(gr__axes_attrs),
+    .fields = gr__axes_fields,
+    .define = all_define,
+    .samples = count_samples,
+};
+
+/* How many elements are not 0, int64, over the named axes; GR_ALL: over all. NaN is not 0. */
+gr_tensor *gr_count_nonzero(gr_tensor *x, gr_axes axes, bool keepdim)
+{
+    return gr__unary(&count_nonzero_op, x, &(gr__axes_attrs){axes, keepdim}, GR_HERE);
+}
+
+/* Whether any element is not 0, bool, over the named axes; GR_ALL: over all. Of nothing: false. */
+gr_tensor *gr_any(gr_tensor *x, gr_axes axes, bool keepdim)
+{
+    return gr__unary(&any_op, x, &(gr__axes_attrs){axes, keepdim}, GR_HERE);
+}
+
+/* Whether no element is 0, bool, over the named axes; GR_ALL: over all. Of nothing: true. */
+gr_tensor *gr_all(gr_tensor *x, gr_axes axes, bool keepdim)
+{
+    return gr__unary(&all_op, x, &(gr__axes_attrs){axes, keepdim}, GR_HERE);
+}
+
+const gr_op *const gr__reduce_ops[] = {
+    &sum_op, &mean_op, &prod_op, &count_nonzero_op, &any_op, &all_op, NULL,
+};

@@ -1,5 +1,6 @@
-/* test_reduce.c - sums, means and maxima against loops in double. */
+/* test_reduce.c - sums, means, products, counts and maxima against loops in double. */
 /* SPDX-License-Identifier: MIT */
+#include "derivative.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
@@ -200,8 +201,102 @@ START_TEST(truth_values_are_counted_exactly)
 }
 END_TEST
 
+/* --- prod --- */
+
+static void check_product(gr_dtype dtype, unsigned mask, int layout)
+{
+    const int64_t d[3] = {3, 5, 19};
+    double x[285], y[285];
+    for (int i = 0; i < 285; i++) x[i] = dtype == GR_F32 ? (double)(float)(1 + 0.1 * number(i)) : 1 + 0.1 * number(i);
+    gr_tensor *prod = gr_cast(gr_prod(laid_out(dtype, x, d, layout), axes_of(mask), false), GR_F64);
+    for (int i = 0; i < 285; i++) x[i] = log(x[i]);
+    naive(x, d, mask, false, y);
+    const double *got = gr_data(prod);
+    for (int64_t i = 0; i < gr_numel(prod); i++)
+        ck_assert_double_eq_tol(got[i] / exp(y[i]), 1, dtype == GR_F32 ? 2e-7 : 1e-12);
+    gr_graph_reset(g);
+}
+
+START_TEST(products_over_any_axes_of_any_layout)
+{
+    for (int dtype = GR_F32; dtype <= GR_F64; dtype++)
+        for (unsigned mask = 1; mask < 8; mask++)
+            for (int layout = 0; layout < 3; layout++) check_product((gr_dtype)dtype, mask, layout);
+    ck_assert_double_eq(gr_item(gr_prod(gr_zeros(g, GR_F32, GR_SHAPE(0, 3)), GR_ALL, false)), 1);
+}
+END_TEST
+
+START_TEST(long_products_do_not_depend_on_the_number_of_threads)
+{
+    enum { N = 400000 };
+    double *x = malloc(N * sizeof *x), y[2];
+    for (int i = 0; i < N; i++) x[i] = 1 + 1e-3 * number(i);
+    for (int threads = 1; threads <= 2; threads++) {
+        gr_set_threads(threads);
+        y[threads - 1] = gr_item(gr_prod(gr_borrow(g, GR_F64, GR_SHAPE(N), x), GR_ALL, false));
+        gr_graph_reset(g);
+    }
+    double log_sum = 0;
+    for (int i = 0; i < N; i++) log_sum += log(x[i]);
+    ck_assert(y[0] == y[1]);
+    ck_assert_double_eq_tol(y[0] / exp(log_sum), 1, 1e-9);
+    free(x);
+}
+END_TEST
+
+static gr_tensor *row_products(gr_tensor *x) { return gr_prod(x, GR_AXES(1), false); }
+static gr_tensor *outer_products(gr_tensor *x) { return gr_prod(x, GR_AXES(0, 2), true); }
+
+START_TEST(products_have_right_derivatives_of_any_order_at_zeros)
+{
+    const double x[12] = {1.5, -2, 0.5, 3, 0, 2, -1.5, 0.5, 0, 2.5, 0, -1}; /* none, one, two zeros */
+    derivative_check(g, "prod", row_products, GR_SHAPE(3, 4), x, 3);
+    derivative_check(g, "prod", outer_products, GR_SHAPE(2, 3, 2), x, 3);
+    gr_tensor *t = gr_from_data(g, GR_F64, GR_SHAPE(3, 4), x), *d;
+    gr_grad(row_products(t), &t, 1, &d);
+    const double want[12] = {-3, 2.25, -9, -1.5, -1.5, 0, 0, 0, 0, 0, 0, 0}, *got = gr_data(d);
+    for (int i = 0; i < 12; i++) ck_assert_double_eq_tol(got[i], want[i], 1e-15);
+}
+END_TEST
+
+/* --- counts and truth --- */
+
+START_TEST(counts_and_truth_of_every_dtype)
+{
+    const double x0[8] = {0, 1, NAN, -2, 0, 0, -0.0, 0};
+    const int64_t counts[2] = {3, 0};
+    for (int dtype = 0; dtype < GR_DTYPES; dtype++) {
+        gr_tensor *x = gr_cast(gr_from_data(g, GR_F64, GR_SHAPE(2, 4), x0), (gr_dtype)dtype);
+        gr_tensor *n = gr_count_nonzero(x, GR_AXES(1), true);
+        ck_assert_int_eq(gr_dtype_of(n), GR_I64);
+        ck_assert(gr_shape_equal(gr_shape_of(n), &GR_SHAPE(2, 1)));
+        bool positive = dtype == GR_U8, nan = dtype == GR_F32 || dtype == GR_F64 || dtype == GR_BOOL;
+        ck_assert_int_eq(((const int64_t *)gr_data(n))[0], counts[0] - positive - !nan);
+        ck_assert_int_eq(((const int64_t *)gr_data(n))[1], counts[1]);
+        const uint8_t *any = gr_data(gr_any(x, GR_AXES(-1), false));
+        const uint8_t *all = gr_data(gr_all(gr_slice(x, 1, 1, 2, 1), GR_AXES(-1), false));
+        ck_assert(any[0] == 1 && any[1] == 0);
+        ck_assert(all[0] == 1 && all[1] == 0);
+        ck_assert_msg(gr_graph_error(g) == NULL, "%s", gr_graph_error(g));
+    }
+}
+END_TEST
+
+START_TEST(nothing_is_all_true_and_not_any)
+{
+    gr_tensor *none = gr_zeros(g, GR_F32, GR_SHAPE(2, 0));
+    ck_assert_double_eq(gr_item(gr_any(none, GR_ALL, false)), 0);
+    ck_assert_double_eq(gr_item(gr_all(none, GR_ALL, false)), 1);
+    ck_assert_double_eq(gr_item(gr_count_nonzero(none, GR_ALL, false)), 0);
+    ck_assert_int_eq(gr_numel(gr_all(none, GR_AXES(0), false)), 0);
+}
+END_TEST
+
 SUITE("reduce", setup, teardown, sums_and_maxima_over_any_axes_of_any_layout,
       float32_sums_keep_their_precision, sums_do_not_depend_on_the_number_of_threads,
       means_divide_by_the_count, nothing_sums_to_zero_and_has_no_maximum,
       equal_maxima_share_the_gradient, a_nan_is_the_maximum, argmax_takes_the_first_of_equals,
-      truth_values_are_counted_exactly)
+      truth_values_are_counted_exactly, products_over_any_axes_of_any_layout,
+      long_products_do_not_depend_on_the_number_of_threads,
+      products_have_right_derivatives_of_any_order_at_zeros, counts_and_truth_of_every_dtype,
+      nothing_is_all_true_and_not_any)
