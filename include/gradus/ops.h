@@ -93,8 +93,45 @@ GR_API gr_tensor *gr_permute(gr_tensor *x, gr_axes axes);   /* axis i of the res
 GR_API gr_tensor *gr_transpose(gr_tensor *x, int a, int b); /* swaps two axes */
 GR_API gr_tensor *gr_expand(gr_tensor *x, gr_shape shape);  /* stretches sizes of 1, adds axes in front */
 GR_API gr_tensor *gr_sum_to(gr_tensor *x, gr_shape shape);  /* undoes gr_expand by summing */
-GR_API gr_tensor *gr_slice(gr_tensor *x, int axis, int64_t start, int64_t stop, int64_t step); /* as x[start:stop:step], step > 0 */
+GR_API gr_tensor *gr_slice(gr_tensor *x, int axis, int64_t start, int64_t stop, int64_t step); /* as x[start:stop:step]; a negative step goes backwards */
 GR_API gr_tensor *gr_concat(gr_tensor *const *x, int n, int axis);
+GR_API gr_tensor *gr_squeeze(gr_tensor *x, gr_axes axes);   /* drops named axes of size 1; GR_ALL: every one */
+GR_API gr_tensor *gr_unsqueeze(gr_tensor *x, int axis);     /* adds an axis of size 1 */
+GR_API gr_tensor *gr_unflatten(gr_tensor *x, int axis, gr_shape sizes); /* [2,12] on 1 into [3,4] -> [2,3,4] */
+GR_API gr_tensor *gr_movedim(gr_tensor *x, int from, int to); /* one axis to another place */
+GR_API gr_tensor *gr_flip(gr_tensor *x, gr_axes axes);      /* the order of elements turned round */
+GR_API gr_tensor *gr_rot90(gr_tensor *x, int times, int from, int to); /* quarter turns of a plane */
+GR_API gr_tensor *gr_select(gr_tensor *x, int axis, int64_t index); /* x[..., index, ...], the axis gone */
+GR_API gr_tensor *gr_narrow(gr_tensor *x, int axis, int64_t start, int64_t length);
+GR_API gr_tensor *gr_stack(gr_tensor *const *x, int n, int axis); /* along a new axis */
+GR_API gr_status gr_split(gr_tensor *x, int axis, const int64_t *sizes, int n, gr_tensor **part); /* n slices of these sizes */
+GR_API int gr_chunk(gr_tensor *x, int axis, int n, gr_tensor **part); /* at most n slices of one size; how many */
+GR_API gr_tensor *gr_repeat(gr_tensor *x, gr_shape times);  /* copies side by side: 1 2 1 2 */
+GR_API gr_tensor *gr_repeat_interleave(gr_tensor *x, int axis, int64_t times); /* 1 1 2 2 */
+GR_API gr_tensor *gr_roll(gr_tensor *x, int axis, int64_t shift); /* y[i] = x[(i - shift) mod n] */
+GR_API gr_tensor *gr_diagonal(gr_tensor *x, int64_t offset, int axis1, int axis2); /* y[..., i] = x[..., i, i + offset] */
+GR_API gr_tensor *gr_diag_embed(gr_tensor *x, int64_t offset, int axis1, int axis2); /* matrices with x on that diagonal */
+GR_API gr_tensor *gr_diag(gr_tensor *x, int64_t offset);    /* vector to diagonal matrix, matrix to diagonal */
+GR_API gr_tensor *gr_trace(gr_tensor *x);                   /* sum_i x_ii: [..., m, n] -> [...] */
+GR_API gr_tensor *gr_tril(gr_tensor *x, int64_t offset);    /* zero where j - i > offset */
+GR_API gr_tensor *gr_triu(gr_tensor *x, int64_t offset);    /* zero where j - i < offset */
+
+typedef enum gr_pad_mode { GR_PAD_CONSTANT, GR_PAD_REFLECT, GR_PAD_REPLICATE, GR_PAD_CIRCULAR } gr_pad_mode;
+
+typedef struct gr_pad_options {
+    int64_t before[GR_MAX_RANK], after[GR_MAX_RANK]; /* at each axis; negative cuts off */
+    gr_pad_mode mode;
+    double value; /* of a constant border */
+} gr_pad_options;
+GR_API gr_tensor *gr_pad(gr_tensor *x, gr_pad_options o);
+
+/* --- made from nothing; see graph.h for gr_full, gr_zeros, gr_ones --- */
+GR_API gr_tensor *gr_arange(gr_graph *g, gr_dtype dtype, double start, double stop, double step); /* start + i step, before stop */
+GR_API gr_tensor *gr_linspace(gr_graph *g, gr_dtype dtype, double start, double stop, int64_t n); /* stop included */
+GR_API gr_tensor *gr_eye(gr_graph *g, gr_dtype dtype, int64_t rows, int64_t columns);
+GR_API gr_tensor *gr_full_like(gr_tensor *x, double value); /* of the shape and dtype of x */
+GR_API gr_tensor *gr_zeros_like(gr_tensor *x);
+GR_API gr_tensor *gr_ones_like(gr_tensor *x);
 
 /* --- matrix products and convolution --- */
 GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b); /* [..., m, k] . [..., k, n] -> [..., m, n] */

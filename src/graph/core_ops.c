@@ -16,12 +16,15 @@ const gr_op gr__leaf_op = {
     .attrs_size = sizeof(gr__leaf_attrs),
 };
 
+static const gr_field fill_fields[] = {{"value", GR_FIELD_F64, 0, 0, NULL}, {0}};
+
 const gr_op gr__fill_op = {
     .name = "fill",
     .family = "core",
     .formula = "y = value",
     .derivation = "nothing feeds it",
     .attrs_size = sizeof(double),
+    .fields = fill_fields,
 };
 
 /* --- acc --- */

@@ -230,6 +230,9 @@ static gr_tensor *check_arguments(gr_graph *g, const gr_op *op, gr_tensor *const
     if (!count_fits)
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: expected %d inputs, got %d", op->name,
                            op->n_in, n);
+    if (n == 0 && !op->infer && !op->define)
+        return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: has no shape rule; use gr_from_data or gr_full",
+                           op->name);
     if (op->attrs_size && !attrs)
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: its attributes are missing", op->name);
     if ((op->tile[GR_F64] || op->tile[GR_F32]) && n > GR_MAX_TILE_INPUTS)

@@ -4,7 +4,7 @@
  *   concat: y = x_0, x_1, ... along an axis                  dx_i is its part of dy
  */
 /* SPDX-License-Identifier: MIT */
-#include "family.h"
+#include "addrun.h"
 #include "strided.h"
 
 #include <string.h>
@@ -26,23 +26,28 @@ static const gr_field slice_fields[] = {
     {0},
 };
 
-/* Attributes as x[start:stop:step] would read them: negative from the end, cut to the size. */
+/* An end of x[start:stop:step]: negative from the end, cut to where the steps can be. */
+static int64_t cut_end(int64_t end, int64_t size, bool down)
+{
+    const int64_t low = down ? -1 : 0, high = down ? size - 1 : size;
+    if (end < 0) end += size;
+    return end < low ? low : end > high ? high : end;
+}
+
+/* Attributes as Python reads x[start:stop:step]. */
 static bool resolve_slice(slice_attrs *a, const gr_shape *x)
 {
-    if (!gr__axis(&a->axis, x->rank) || a->step < 1) return false;
-    int64_t size = x->dim[a->axis];
-    if (a->start < 0) a->start += size;
-    if (a->stop < 0) a->stop += size;
-    if (a->start < 0) a->start = 0;
-    if (a->stop > size) a->stop = size;
-    if (a->start > size) a->start = size;
-    if (a->stop < a->start) a->stop = a->start;
+    if (!gr__axis(&a->axis, x->rank) || a->step == 0) return false;
+    const int64_t size = x->dim[a->axis];
+    a->start = cut_end(a->start, size, a->step < 0);
+    a->stop = cut_end(a->stop, size, a->step < 0);
     return true;
 }
 
 static int64_t slice_size(const slice_attrs *a)
 {
-    return (a->stop - a->start + a->step - 1) / a->step;
+    const int64_t toward = a->step > 0 ? 1 : -1, span = a->stop - a->start;
+    return span * toward > 0 ? 1 + (span - toward) / a->step : 0;
 }
 
 static bool slice_infer(gr_infer *c)
@@ -62,8 +67,9 @@ static void slice_strides(const slice_attrs *attrs, const gr_shape *shape, const
     slice_attrs a = *attrs;
     resolve_slice(&a, shape);
     memcpy(strides, from, (size_t)shape->rank * sizeof *strides);
-    *offset = slice_size(&a) ? a.start * strides[a.axis] : 0;
-    strides[a.axis] *= a.step;
+    const int64_t size = slice_size(&a);
+    *offset = size ? a.start * strides[a.axis] : 0;
+    if (size > 1) strides[a.axis] *= a.step;
 }
 
 static bool slice_view(const gr_exec *e, int64_t *strides, int64_t *offset)
@@ -86,6 +92,9 @@ static const gr_sample slice_samples[] = {
     {.name = "rows", .in = {M34}, .n_in = 1, .attrs = &(const slice_attrs){0, 1, 3, 1}},
     {.name = "steps", .in = {{.shape = {2, {2, 7}}}}, .n_in = 1, .attrs = &(const slice_attrs){-1, -6, 7, 2}},
     {.name = "nothing", .in = {M34}, .n_in = 1, .attrs = &(const slice_attrs){1, 3, 2, 1}},
+    {.name = "backwards", .in = {{.shape = {2, {2, 7}}}}, .n_in = 1, .attrs = &(const slice_attrs){1, -2, 0, -2}},
+    {.name = "all reversed", .in = {M34}, .n_in = 1, .attrs = &(const slice_attrs){0, INT64_MAX, INT64_MIN, -1}},
+    {.name = "one giant step", .in = {M34}, .n_in = 1, .attrs = &(const slice_attrs){1, 1, 4, INT64_MAX}},
     {.name = "bad axis", .in = {M34}, .n_in = 1, .attrs = &(const slice_attrs){2, 0, 1, 1}, .error = "does not suit"},
     {.name = "bad step", .in = {M34}, .n_in = 1, .attrs = &(const slice_attrs){0, 0, 1, 0}, .error = "step 0"},
     {0},
@@ -106,8 +115,9 @@ static const gr_op slice_op = {
     .samples = slice_samples,
 };
 
-/* x[start:stop:step] along one axis; start and stop may be negative (from the end) and are cut to
- * the size, step is at least 1. A view. */
+/* x[start:stop:step] along one axis, as Python reads it: start and stop may be negative (from the
+ * end) and are cut to the size; a negative step goes backwards, INT64_MIN as stop then through the
+ * first element. A view. A step of 0 is an error. */
 gr_tensor *gr_slice(gr_tensor *x, int axis, int64_t start, int64_t stop, int64_t step)
 {
     return gr__unary(&slice_op, x, &(slice_attrs){axis, start, stop, step}, GR_HERE);
@@ -127,17 +137,6 @@ static bool acc_slice_infer(gr_infer *c)
     return true;
 }
 
-/* One run along the innermost axis of the part: y[k stride] += piece[k]. */
-static void add_run_f32(float *y, int64_t stride, const float *piece, int64_t n)
-{
-    for (int64_t k = 0; k < n; k++) y[k * stride] += piece[k];
-}
-
-static void add_run_f64(double *y, int64_t stride, const double *piece, int64_t n)
-{
-    for (int64_t k = 0; k < n; k++) y[k * stride] += piece[k];
-}
-
 static gr_status acc_slice_forward(gr_exec *e)
 {
     const gr_shape *shape = e->in[1].shape;
@@ -152,10 +151,8 @@ static gr_status acc_slice_forward(gr_exec *e)
             at += rest % shape->dim[i] * strides[i];
             rest /= shape->dim[i];
         }
-        char *y = (char *)e->out[0].data + (size_t)at * size;
-        const char *piece = (const char *)e->in[1].data + (size_t)first * size;
-        if (size == 4) add_run_f32((float *)y, strides[inner], (const float *)piece, run);
-        else add_run_f64((double *)y, strides[inner], (const double *)piece, run);
+        gr__add_run((char *)e->out[0].data + (size_t)at * size, strides[inner],
+                    (const char *)e->in[1].data + (size_t)first * size, run, size);
     }
     return GR_OK;
 }
@@ -170,6 +167,7 @@ static void acc_slice_vjp(gr_pullback *p)
 static const gr_sample acc_slice_samples[] = {
     {.name = "rows", .in = {M34, {.shape = {2, {2, 4}}}}, .n_in = 2, .attrs = &(const slice_attrs){0, 1, 3, 1}},
     {.name = "steps", .in = {{.shape = {3, {2, 7, 2}}}, {.shape = {3, {2, 3, 2}}}}, .n_in = 2, .attrs = &(const slice_attrs){1, 1, 7, 2}},
+    {.name = "backwards", .in = {{.shape = {2, {3, 5}}}, {.shape = {2, {3, 2}}}}, .n_in = 2, .attrs = &(const slice_attrs){-1, 3, -5, -2}},
     {.name = "nothing", .in = {M34, {.shape = {2, {0, 4}}}}, .n_in = 2, .attrs = &(const slice_attrs){0, 2, 2, 1}},
     {.name = "wrong part", .in = {M34, M34}, .n_in = 2, .attrs = &(const slice_attrs){0, 1, 3, 1}, .error = "cannot add"},
     {0},
