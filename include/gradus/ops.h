@@ -149,11 +149,99 @@ typedef struct gr_pool2d_options {
 GR_API gr_tensor *gr_max_pool2d(gr_tensor *x, gr_pool2d_options o); /* [N,C,H,W] -> [N,C,OH,OW]; the first of equal maxima gets the gradient */
 GR_API gr_tensor *gr_avg_pool2d(gr_tensor *x, gr_pool2d_options o); /* padding counts as zeros in the mean */
 
-/* --- probabilities and losses --- */
+/* --- probabilities --- */
 GR_API gr_tensor *gr_softmax(gr_tensor *x, int axis);     /* exp(x_i) / sum_j exp(x_j) */
 GR_API gr_tensor *gr_log_softmax(gr_tensor *x, int axis); /* x_i - log sum_j exp(x_j) */
+
+/* --- losses: gr_NAME with the defaults, the mean over all elements; gr_NAME_loss with options,
+ *     where 0 stands for the default; x and target t of one shape unless said otherwise --- */
+typedef enum gr_reduction { GR_REDUCTION_MEAN, GR_REDUCTION_SUM, GR_REDUCTION_NONE } gr_reduction;
+typedef struct gr_loss_options {
+    gr_reduction reduction;
+} gr_loss_options;
+GR_API gr_tensor *gr_mse(gr_tensor *x, gr_tensor *target); /* (x - t)^2 */
+GR_API gr_tensor *gr_mse_loss(gr_tensor *x, gr_tensor *target, gr_loss_options o);
+GR_API gr_tensor *gr_l1(gr_tensor *x, gr_tensor *target);  /* |x - t| */
+GR_API gr_tensor *gr_l1_loss(gr_tensor *x, gr_tensor *target, gr_loss_options o);
+
+typedef struct gr_huber_options {
+    gr_reduction reduction;
+    double delta; /* 0: 1 */
+} gr_huber_options;
+GR_API gr_tensor *gr_huber(gr_tensor *x, gr_tensor *target); /* |d| < delta ? d^2/2 : delta (|d| - delta/2), d = x - t */
+GR_API gr_tensor *gr_huber_loss(gr_tensor *x, gr_tensor *target, gr_huber_options o);
+
+typedef struct gr_smooth_l1_options {
+    gr_reduction reduction;
+    double beta; /* 0: 1 */
+} gr_smooth_l1_options;
+GR_API gr_tensor *gr_smooth_l1(gr_tensor *x, gr_tensor *target); /* |d| < beta ? d^2/(2 beta) : |d| - beta/2 */
+GR_API gr_tensor *gr_smooth_l1_loss(gr_tensor *x, gr_tensor *target, gr_smooth_l1_options o);
+
+typedef struct gr_poisson_nll_options {
+    gr_reduction reduction;
+    bool plain_rate; /* x is the rate, not its logarithm */
+    bool full;       /* with log t! */
+    double eps;      /* added to a plain rate; 0: 1e-8 */
+} gr_poisson_nll_options;
+GR_API gr_tensor *gr_poisson_nll(gr_tensor *x, gr_tensor *target); /* exp(x) - t x */
+GR_API gr_tensor *gr_poisson_nll_loss(gr_tensor *x, gr_tensor *target, gr_poisson_nll_options o);
+
+typedef struct gr_gaussian_nll_options {
+    gr_reduction reduction;
+    bool full;  /* with log(2 pi)/2 */
+    double eps; /* the least variance; 0: 1e-6 */
+} gr_gaussian_nll_options;
+GR_API gr_tensor *gr_gaussian_nll(gr_tensor *x, gr_tensor *target, gr_tensor *variance); /* (log v + (x - t)^2/v) / 2; v like x, or with a last size of 1 */
+GR_API gr_tensor *gr_gaussian_nll_loss(gr_tensor *x, gr_tensor *target, gr_tensor *variance, gr_gaussian_nll_options o);
+
+typedef struct gr_kl_div_options {
+    gr_reduction reduction;
+    bool log_target; /* the target is given as logarithms */
+    bool batch_mean; /* instead of reduction: the sum over the size of the first axis */
+} gr_kl_div_options;
+GR_API gr_tensor *gr_kl_div(gr_tensor *x, gr_tensor *target); /* t (log t - x), x being logarithms */
+GR_API gr_tensor *gr_kl_div_loss(gr_tensor *x, gr_tensor *target, gr_kl_div_options o);
+
+GR_API gr_tensor *gr_bce(gr_tensor *x, gr_tensor *target); /* -t log x - (1 - t) log(1 - x) */
+GR_API gr_tensor *gr_bce_loss(gr_tensor *x, gr_tensor *target, gr_tensor *weight, gr_loss_options o); /* weight NULL, or broadcast to x */
+GR_API gr_tensor *gr_bce_with_logits(gr_tensor *x, gr_tensor *target); /* bce of sigmoid(x), at any x */
+GR_API gr_tensor *gr_bce_with_logits_loss(gr_tensor *x, gr_tensor *target, gr_tensor *weight, gr_tensor *pos_weight, gr_loss_options o);
+GR_API gr_tensor *gr_soft_margin(gr_tensor *x, gr_tensor *target); /* log(1 + exp(-t x)), t = -1 or 1 */
+GR_API gr_tensor *gr_soft_margin_loss(gr_tensor *x, gr_tensor *target, gr_loss_options o);
+
+typedef struct gr_hinge_options {
+    gr_reduction reduction;
+    double margin; /* 0: 1 */
+} gr_hinge_options;
+GR_API gr_tensor *gr_hinge(gr_tensor *x, gr_tensor *target);         /* max(0, margin - t x), t = -1 or 1 */
+GR_API gr_tensor *gr_hinge_loss(gr_tensor *x, gr_tensor *target, gr_hinge_options o);
+GR_API gr_tensor *gr_squared_hinge(gr_tensor *x, gr_tensor *target); /* its square */
+GR_API gr_tensor *gr_squared_hinge_loss(gr_tensor *x, gr_tensor *target, gr_hinge_options o);
+
+typedef struct gr_margin_options {
+    gr_reduction reduction;
+    double margin; /* 0: none */
+} gr_margin_options;
+GR_API gr_tensor *gr_margin_ranking(gr_tensor *a, gr_tensor *b, gr_tensor *target); /* max(0, margin - t (a - b)), t = -1 or 1 */
+GR_API gr_tensor *gr_margin_ranking_loss(gr_tensor *a, gr_tensor *b, gr_tensor *target, gr_margin_options o);
+
+typedef struct gr_focal_options {
+    gr_reduction reduction;
+    double alpha; /* weight of the positives, 1 - alpha of the others; 0: 0.25, negative: no weights */
+    double gamma; /* 0: 2 */
+} gr_focal_options;
+GR_API gr_tensor *gr_focal(gr_tensor *x, gr_tensor *target); /* bce_with_logits times (chance of being wrong)^gamma */
+GR_API gr_tensor *gr_focal_loss(gr_tensor *x, gr_tensor *target, gr_focal_options o);
+
+typedef struct gr_dice_options {
+    gr_reduction reduction;
+    double smooth; /* 0: 1 */
+} gr_dice_options;
+GR_API gr_tensor *gr_dice(gr_tensor *x, gr_tensor *target); /* 1 - (2 sum x t + smooth) / (sum x + sum t + smooth) for each of the first axis */
+GR_API gr_tensor *gr_dice_loss(gr_tensor *x, gr_tensor *target, gr_dice_options o);
+
 GR_API gr_tensor *gr_cross_entropy(gr_tensor *logits, gr_tensor *target); /* [N,C], int64 [N] -> mean of -log softmax(logits)[n, target_n] */
-GR_API gr_tensor *gr_mse(gr_tensor *x, gr_tensor *target);                /* mean of (x - target)^2 */
 
 /* --- random --- */
 GR_API gr_tensor *gr_dropout(gr_tensor *x, double p); /* zero with probability p, else x / (1 - p) */

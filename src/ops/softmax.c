@@ -3,7 +3,6 @@
  *   softmax        y_i = exp(x_i) / sum_j exp(x_j)         dx_i = y_i (dy_i - sum_j dy_j y_j)
  *   log_softmax    y_i = x_i - log sum_j exp(x_j)          dx_i = dy_i - exp(y_i) sum_j dy_j
  *   cross_entropy  y = -mean_n log softmax(x_n)[t_n]       dx_n = (p_n - e_n) dy / N
- *   mse            y = mean (x - t)^2                      dx = 2 (x - t) dy / n
  *
  * p_n is softmax(x_n) and e_n has a 1 at t_n and 0 elsewhere. The Jacobian of softmax is
  * diag(y) - y y^T: raising one score lowers all other probabilities.
@@ -283,43 +282,6 @@ static gr_tensor *cross_entropy_grad(gr_tensor *logits, gr_tensor *target, gr_te
     return gr__apply(NULL, &cross_entropy_grad_op, in, 3, NULL, GR_HERE);
 }
 
-/* --- mse --- */
-
-/* Broadcasting [N,1] against [N] would compare all with all: an error instead. */
-static gr_tensor *mse_define(gr_tensor *const *x, int n, const void *attrs)
-{
-    char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
-    (void)n, (void)attrs;
-    if (!gr_shape_equal(gr_shape_of(x[0]), gr_shape_of(x[1])))
-        return gr_fail(gr_graph_of(x[0]), "mse: expected a target of the shape of x, %s, got %s",
-                       gr_shape_text(gr_shape_of(x[0]), a), gr_shape_text(gr_shape_of(x[1]), b));
-    return gr_mean_all(gr_square(gr_sub(x[0], x[1])));
-}
-
-static const gr_sample mse_samples[] = {
-    {.name = "matrix", .in = {M34, M34}, .n_in = 2},
-    {.name = "scalars", .in = {ONE, ONE}, .n_in = 2},
-    {.name = "other shape", .in = {{.shape = {2, {3, 1}}}, {.shape = {1, {3}}}}, .n_in = 2, .error = "expected a target of the shape of x, [3,1], got [3]"},
-    {0},
-};
-
-static const gr_op mse_op = {
-    .name = "mse",
-    .family = "softmax",
-    .formula = "y = mean (x - t)^2",
-    .derivation = "through its parts: d/dx (x - t)^2 = 2 (x - t), a mean of n: "
-                  "dx = 2 (x - t) dy / n and dt = -dx",
-    .n_in = 2,
-    .define = mse_define,
-    .samples = mse_samples,
-};
-
-/* The mean over all elements of (x - target)^2, a scalar. Both of one shape and dtype. */
-gr_tensor *gr_mse(gr_tensor *x, gr_tensor *target)
-{
-    return gr__binary(&mse_op, x, target, GR_HERE);
-}
-
 const gr_op *const gr__softmax_ops[] = {
-    &softmax_op, &log_softmax_op, &cross_entropy_op, &cross_entropy_grad_op, &mse_op, NULL,
+    &softmax_op, &log_softmax_op, &cross_entropy_op, &cross_entropy_grad_op, NULL,
 };
