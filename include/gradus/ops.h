@@ -241,7 +241,30 @@ typedef struct gr_dice_options {
 GR_API gr_tensor *gr_dice(gr_tensor *x, gr_tensor *target); /* 1 - (2 sum x t + smooth) / (sum x + sum t + smooth) for each of the first axis */
 GR_API gr_tensor *gr_dice_loss(gr_tensor *x, gr_tensor *target, gr_dice_options o);
 
-GR_API gr_tensor *gr_cross_entropy(gr_tensor *logits, gr_tensor *target); /* [N,C], int64 [N] -> mean of -log softmax(logits)[n, target_n] */
+typedef struct gr_cross_entropy_options {
+    gr_reduction reduction;
+    bool ignore;            /* targets equal to ignore_index do not count */
+    int64_t ignore_index;
+    double label_smoothing; /* so much of the target is spread over all classes */
+} gr_cross_entropy_options;
+GR_API gr_tensor *gr_cross_entropy(gr_tensor *logits, gr_tensor *target); /* [N,C,...], int64 [N,...] or probabilities like the logits -> mean of -log softmax(logits)[n, target_n] */
+GR_API gr_tensor *gr_cross_entropy_loss(gr_tensor *logits, gr_tensor *target, gr_tensor *weight, gr_cross_entropy_options o); /* weight [C] or NULL */
+
+typedef struct gr_nll_options {
+    gr_reduction reduction;
+    bool ignore; /* targets equal to ignore_index do not count */
+    int64_t ignore_index;
+} gr_nll_options;
+GR_API gr_tensor *gr_nll(gr_tensor *x, gr_tensor *target); /* -x[n, target_n], x being log-probabilities [N,C,...], target int64 [N,...] */
+GR_API gr_tensor *gr_nll_loss(gr_tensor *x, gr_tensor *target, gr_tensor *weight, gr_nll_options o); /* weight [C] or NULL */
+
+typedef struct gr_multi_margin_options {
+    gr_reduction reduction;
+    int p;         /* 1 or 2; 0: 1 */
+    double margin; /* 0: 1 */
+} gr_multi_margin_options;
+GR_API gr_tensor *gr_multi_margin(gr_tensor *x, gr_tensor *target); /* sum over i != t of max(0, margin - x_t + x_i)^p / C; [N,C], int64 [N] */
+GR_API gr_tensor *gr_multi_margin_loss(gr_tensor *x, gr_tensor *target, gr_tensor *weight, gr_multi_margin_options o); /* weight [C] or NULL */
 
 /* --- random --- */
 GR_API gr_tensor *gr_dropout(gr_tensor *x, double p); /* zero with probability p, else x / (1 - p) */

@@ -30,7 +30,7 @@ typedef struct gr__kernels {
     /* softmax_real.c */
     void (*softmax)(gr__softmax *s);
     void (*cross_entropy)(const gr__cross_entropy *c, double *loss);
-    void (*cross_entropy_grad)(const gr__cross_entropy *c, double scale, void *dx);
+    void (*cross_entropy_grad)(const gr__cross_entropy *c, const double *scale, void *dx);
     /* index_real.c */
     void (*gather)(gr__gather *g);
     void (*scatter)(gr__gather *g);

@@ -14,10 +14,14 @@ typedef struct gr__softmax {
     bool log; /* the logarithm of it */
 } gr__softmax;
 
+/* Row by row, the loss is -sum_j q_j log softmax(x)_j with q = (1 - smoothing) onehot(target) +
+ * smoothing / classes; 0 where the target is *ignored. */
 typedef struct gr__cross_entropy {
     int64_t rows, classes;
-    const void *x;         /* [rows, classes] */
-    const int64_t *target; /* [rows], each within [0, classes) */
+    const void *x;          /* [rows, classes] */
+    const int64_t *target;  /* [rows], each within [0, classes) or ignored */
+    const int64_t *ignored; /* NULL: none */
+    double smoothing;
 } gr__cross_entropy;
 
 #endif

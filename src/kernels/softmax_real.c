@@ -130,9 +130,23 @@ static void softmax(gr__softmax *s)
 
 typedef struct cross_entropy_job {
     const gr__cross_entropy *c;
-    double *loss; /* [rows] */
-    REAL scale, *dx;
+    double *loss;        /* [rows] */
+    const double *scale; /* [rows] */
+    REAL *dx;
 } cross_entropy_job;
+
+static int cross_entropy_skips(const gr__cross_entropy *c, int64_t row)
+{
+    return c->ignored && c->target[row] == *c->ignored;
+}
+
+/* The mean over all classes of x_j - most. */
+static double cross_entropy_below(const REAL *x, REAL most, int64_t n)
+{
+    double total = 0;
+    for (int64_t i = 0; i < n; i++) total += (double)(x[i] - most);
+    return total / (double)n;
+}
 
 static void cross_entropy_rows(void *ctx, int64_t begin, int64_t end)
 {
@@ -140,9 +154,14 @@ static void cross_entropy_rows(void *ctx, int64_t begin, int64_t end)
     const gr__cross_entropy *c = job->c;
     for (int64_t row = begin; row < end; row++) {
         const REAL *x = (const REAL *)c->x + row * c->classes;
+        job->loss[row] = 0;
+        if (cross_entropy_skips(c, row)) continue;
         REAL most = softmax_max(x, c->classes);
         double total = softmax_exp(x, most, c->classes, NULL);
-        job->loss[row] = log(total) - (double)(x[c->target[row]] - most);
+        double right = (double)(x[c->target[row]] - most);
+        if (c->smoothing != 0)
+            right += c->smoothing * (cross_entropy_below(x, most, c->classes) - right);
+        job->loss[row] = log(total) - right;
     }
 }
 
@@ -157,19 +176,24 @@ static void cross_entropy_grad_rows(void *ctx, int64_t begin, int64_t end)
 {
     const cross_entropy_job *job = ctx;
     const gr__cross_entropy *c = job->c;
+    const REAL spread = (REAL)(c->smoothing / (double)c->classes);
     for (int64_t row = begin; row < end; row++) {
         const REAL *x = (const REAL *)c->x + row * c->classes;
         REAL *dx = job->dx + row * c->classes;
+        if (cross_entropy_skips(c, row)) {
+            for (int64_t i = 0; i < c->classes; i++) dx[i] = 0;
+            continue;
+        }
         double total = softmax_exp(x, softmax_max(x, c->classes), c->classes, dx);
-        const REAL factor = (REAL)(1 / total), scale = job->scale;
-        dx[c->target[row]] -= (REAL)total;
-        for (int64_t i = 0; i < c->classes; i++) dx[i] = dx[i] * factor * scale;
+        const REAL factor = (REAL)(1 / total), scale = (REAL)job->scale[row];
+        dx[c->target[row]] -= (REAL)(total * (1 - c->smoothing));
+        for (int64_t i = 0; i < c->classes; i++) dx[i] = (dx[i] * factor - spread) * scale;
     }
 }
 
-/* dx = scale (softmax(x) - onehot(target)). */
-static void cross_entropy_grad(const gr__cross_entropy *c, double scale, void *dx)
+/* dx = scale[row] (softmax(x) - q). */
+static void cross_entropy_grad(const gr__cross_entropy *c, const double *scale, void *dx)
 {
-    cross_entropy_job job = {.c = c, .scale = (REAL)scale, .dx = dx};
+    cross_entropy_job job = {.c = c, .scale = scale, .dx = dx};
     gr__parallel_for(c->rows, softmax_grain(c->classes), cross_entropy_grad_rows, &job);
 }

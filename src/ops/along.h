@@ -31,6 +31,9 @@ static inline bool gr__along_infer(gr_infer *c, int axis)
 /* For a kernel: whether all of in[input], int64 and row-major, lies in [0, limit); index.c.
  * The error reads "NAME[2,3] is 12, expected 0 <= NAME < 10". */
 gr_status gr__check_index(gr_exec *e, int input, const char *name, int64_t limit);
+/* The same, but for elements that equal *exempt; NULL: none. */
+gr_status gr__check_index_but(gr_exec *e, int input, const char *name, int64_t limit,
+                              const int64_t *exempt);
 /* For a shape rule: whether in[input] is int64. */
 bool gr__infer_index(gr_infer *c, int input, const char *name);
 /* Adds dy, picked along an axis of size n by index, back to where it came from. */

@@ -25,19 +25,26 @@ static void coordinates(const gr_shape *shape, int64_t at, char text[GR_SHAPE_TE
     if (shape->rank) gr_shape_text(&position, text);
 }
 
-gr_status gr__check_index(gr_exec *e, int input, const char *name, int64_t limit)
+gr_status gr__check_index_but(gr_exec *e, int input, const char *name, int64_t limit,
+                              const int64_t *exempt)
 {
     const gr_value *v = &e->in[input];
-    const int64_t *index = v->data, n = gr_shape_numel(v->shape);
+    const int64_t *index = v->data, n = gr_shape_numel(v->shape), spare = exempt ? *exempt : 0;
     bool bad = false;
-    for (int64_t i = 0; i < n; i++) bad |= (uint64_t)index[i] >= (uint64_t)limit;
+    for (int64_t i = 0; i < n; i++)
+        bad |= (uint64_t)index[i] >= (uint64_t)limit && !(exempt && index[i] == spare);
     if (!bad) return GR_OK;
     int64_t at = 0;
-    while ((uint64_t)index[at] < (uint64_t)limit) at++;
+    while ((uint64_t)index[at] < (uint64_t)limit || (exempt && index[at] == spare)) at++;
     char place[GR_SHAPE_TEXT];
     coordinates(v->shape, at, place);
     return gr_exec_fail(e, "%s%s is %lld, expected 0 <= %s < %lld", name, place,
                         (long long)index[at], name, (long long)limit);
+}
+
+gr_status gr__check_index(gr_exec *e, int input, const char *name, int64_t limit)
+{
+    return gr__check_index_but(e, input, name, limit, NULL);
 }
 
 bool gr__infer_index(gr_infer *c, int input, const char *name)

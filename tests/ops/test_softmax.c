@@ -304,7 +304,7 @@ END_TEST
 START_TEST(shapes_and_dtypes_that_do_not_fit_are_named)
 {
     gr_cross_entropy(gr_zeros(g, GR_F32, GR_SHAPE(5, 4)), targets());
-    assert_error("cross_entropy: expected logits [N,C] with a target [N], or [C] with a scalar, "
+    assert_error("cross_entropy: expected logits [N,C,...] with a target [N,...], or [C] with a scalar, "
                  "got [5,4] with [6]");
     gr_cross_entropy(gr_zeros(g, GR_F32, GR_SHAPE(6, 4)), gr_zeros(g, GR_F32, GR_SHAPE(6)));
     assert_error("cross_entropy: the target is float32, expected int64");
