@@ -81,7 +81,7 @@ void gr__check_function(const gr__input *in, int n, gr__recipe *recipe, void *us
 {
     gr__recorded r;
     if (!o.stages)
-        o.stages = GR_CHECK_STRUCTURE | GR_CHECK_GRADIENT;
+        o.stages = GR_CHECK_STRUCTURE | GR_CHECK_GRADIENT | GR_CHECK_FORWARD;
     if (gr__recorded_init(&r, in, n, recipe, user, o.seed)) gr__check_stages(&r, o, report);
     else gr__report_fault(report, &r.f);
     gr__recorded_release(&r);
@@ -108,14 +108,14 @@ static int record_user(gr_graph *g, gr_tensor *const *x, gr_tensor **y, void *us
  *   S0  structure: recorded and differentiated twice, bit by bit the same; a zero cotangent gives
  *       a zero gradient; linear in the cotangent; contributions to one input add up
  *   S1  the gradient along random directions against differences with an error estimate
- *   S3  (order 2) the same for (x, v) -> vjp(x, v)
+ *   S2  forward mode against differences, unless an op gives its backward as a C function
+ *   S3  (order 2) S1 for (x, v) -> vjp(x, v)
  *
  * and if asked for by o.stages:
  *
- *   S2  forward mode against differences
  *   S4  the gradient computed in float32 against that in float64, if f can be recorded in both
  *   S5  bitwise the same with 1, 2 and all threads; changes gr_set_threads for a while
- *   S6  every element of the Jacobian, if there are at most 4096
+ *   S6  every element of the Jacobian, if there are at most 4096; every kink needs a signature
  *
  * After a failure the wrong elements are searched for and the kind of error is looked for: see the
  * report's element and diagnosis.

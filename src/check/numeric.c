@@ -40,26 +40,51 @@ static double most_rounding(const gr__probe *p, int64_t i)
     return 1e-11 * fmax(fabs(p->y[i]), fmax(gr__rms(p->f->x, p->f->n_x), 1e-3));
 }
 
+/* f at x, each element changed by `by` of its size, up or down at random, at least by its last
+ * bit. */
+static bool nudge(gr__probe *p, uint64_t seed, double by, double *y, gr_branch *side)
+{
+    gr__function *f = p->f;
+    for (int64_t i = 0; i < f->n_x; i++) {
+        bool up = gr__random_uniform(seed, (uint64_t)i) < 0.5;
+        double x = f->x[i], last = nextafter(x, up ? INFINITY : -INFINITY);
+        double moved = x + (up ? by : -by) * fabs(x);
+        p->moved[i] = !isfinite(x) ? x : fabs(moved - x) > fabs(last - x) ? moved : last;
+    }
+    return f->eval(f, p->moved, y, side);
+}
+
+/* Notes the change of each output whose value has stood still so far; returns how many stand. */
+static int64_t note_changes(gr__probe *p, const gr_branch *side)
+{
+    int64_t still = 0;
+    for (int64_t i = 0; i < p->f->n_y && side->hash == p->side.hash; i++) {
+        double change = fabs(p->plus[i] - p->y[i]);
+        if (change <= most_rounding(p, i)) p->like[i] = fmax(p->like[i], change / GR__EPS);
+        still += change == 0;
+    }
+    return still;
+}
+
 /* A loss may be the small difference of large numbers and rounded like these. The last bit of x
- * changed, up or down at random, shows it. */
+ * changed shows it; where y then stands still, the first change that a growing step makes: a loss
+ * near 0 made of numbers near 1 moves by their last bit. */
 bool gr__learn_rounding(gr__probe *p, uint64_t seed)
 {
     gr__function *f = p->f;
+    gr_branch side;
+    int64_t still = f->n_y;
     p->like = gr__doubles(f, f->n_y);
     if (!p->like) return false;
     for (int64_t i = 0; i < f->n_y; i++) p->like[i] = fmax(fabs(p->y[i]), f->floor);
     for (uint64_t k = 0; k < 3; k++) {
-        gr_branch side;
-        for (int64_t i = 0; i < f->n_x; i++) {
-            bool up = gr__random_uniform(gr__hash_join(seed, k), (uint64_t)i) < 0.5;
-            p->moved[i] = isfinite(f->x[i]) ? nextafter(f->x[i], up ? INFINITY : -INFINITY)
-                                            : f->x[i];
-        }
-        if (!f->eval(f, p->moved, p->plus, &side)) return false;
-        for (int64_t i = 0; i < f->n_y && side.hash == p->side.hash; i++) {
-            double change = fabs(p->plus[i] - p->y[i]);
-            if (change <= most_rounding(p, i)) p->like[i] = fmax(p->like[i], change / GR__EPS);
-        }
+        if (!nudge(p, gr__hash_join(seed, k), 0, p->plus, &side)) return false;
+        int64_t standing = note_changes(p, &side);
+        if (standing < still) still = standing;
+    }
+    for (double by = 4 * GR__EPS; by < 1e-6 && still == f->n_y; by *= 4) {
+        if (!nudge(p, seed, by, p->plus, &side)) return false;
+        still = note_changes(p, &side);
     }
     return true;
 }

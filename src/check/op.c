@@ -114,7 +114,6 @@ static void check_recorded_op(gr__recorded *r, const op_case *c, gr_check_option
     r->f.floor = 1; /* samples are numbers of order one */
     if (c->op->flags & GR_OP_CONSTANT) check_constant(r, report);
     if (!o.stages) o.stages = plain ? GR_CHECK_ALL : GR_CHECK_STRUCTURE | GR_CHECK_GRADIENT;
-    if (!differentiable_twice(c->op)) o.stages &= ~(unsigned)GR_CHECK_FORWARD;
     bool by_decree = (c->op->flags & GR_OP_CONSTANT) &&
                      c->op->view; /* detach: y moves all the same */
     if (report->verdict == GR_PASS && !by_decree) gr__check_stages(r, o, report);

@@ -58,6 +58,7 @@ static void observe(void *user, const gr_node *node, const gr_exec *e)
     bool from_floats = false;
     if (!r->observing) return;
     r->computed += !op->view;
+    r->in_c |= !op->vjp && op->backward[GR_F64];
     if (op->branch) {
         gr_branch b = {0, INFINITY};
         op->branch(e, &b);

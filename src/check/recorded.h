@@ -45,6 +45,7 @@ typedef struct gr__recorded {
     gr_tensor **all, **seeds, **dx; /* room for calls of gr_vjp */
     gr_branch side;
     int computed; /* nodes of the function that are no sources or views */
+    bool in_c;    /* one of them gives its backward as a C function: no forward mode */
     bool observing;
     enum { GR__OFF, GR__NOTE, GR__COMPARE } noting; /* see trace.c: */
     uint64_t *sides; /* of each node with kinks */

@@ -18,7 +18,7 @@ void gr__check_float32(gr__recorded *r, uint64_t seed, gr_check_report *report);
 void gr__check_threads(gr__function *f, uint64_t seed, gr_check_report *report);
 void gr__check_exhaustive(gr__function *f, gr_check_report *report);
 
-/* Init, stages (by default S0, S1, and at order 2 S3), release. */
+/* Init, stages (by default S0 to S2, and at order 2 S3), release. */
 void gr__check_function(const gr__input *in, int n, gr__recipe *recipe, void *user,
                         gr_check_options o, gr_check_report *report);
 
