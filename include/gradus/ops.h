@@ -22,15 +22,41 @@ GR_API gr_tensor *gr_scale(gr_tensor *x, double a);   /* a x */
 GR_API gr_tensor *gr_shift(gr_tensor *x, double b);   /* x + b */
 
 /* --- functions of one variable --- */
-GR_API gr_tensor *gr_exp(gr_tensor *x);
-GR_API gr_tensor *gr_log(gr_tensor *x);    /* natural logarithm */
 GR_API gr_tensor *gr_sqrt(gr_tensor *x);
-GR_API gr_tensor *gr_square(gr_tensor *x); /* x^2 */
-GR_API gr_tensor *gr_abs(gr_tensor *x);
-GR_API gr_tensor *gr_sign(gr_tensor *x);   /* -1, 0 or 1 */
+GR_API gr_tensor *gr_rsqrt(gr_tensor *x);       /* 1 / sqrt x */
+GR_API gr_tensor *gr_reciprocal(gr_tensor *x);  /* 1 / x */
+GR_API gr_tensor *gr_square(gr_tensor *x);      /* x^2 */
+GR_API gr_tensor *gr_abs(gr_tensor *x);         /* |x| */
+GR_API gr_tensor *gr_sign(gr_tensor *x);        /* -1, 0 or 1 */
+
+/* --- exponentials and logarithms --- */
+GR_API gr_tensor *gr_exp(gr_tensor *x);         /* e^x */
+GR_API gr_tensor *gr_expm1(gr_tensor *x);       /* e^x - 1 */
+GR_API gr_tensor *gr_exp2(gr_tensor *x);        /* 2^x */
+GR_API gr_tensor *gr_log(gr_tensor *x);         /* natural logarithm */
+GR_API gr_tensor *gr_log1p(gr_tensor *x);       /* log(1 + x) */
+GR_API gr_tensor *gr_log2(gr_tensor *x);
+GR_API gr_tensor *gr_log10(gr_tensor *x);
+
+/* --- trigonometric and hyperbolic functions; angles in radians; tanh: see the activations --- */
 GR_API gr_tensor *gr_sin(gr_tensor *x);
 GR_API gr_tensor *gr_cos(gr_tensor *x);
-GR_API gr_tensor *gr_erf(gr_tensor *x);    /* 2/sqrt(pi) integral of exp(-t^2) from 0 to x */
+GR_API gr_tensor *gr_tan(gr_tensor *x);
+GR_API gr_tensor *gr_asin(gr_tensor *x);
+GR_API gr_tensor *gr_acos(gr_tensor *x);
+GR_API gr_tensor *gr_atan(gr_tensor *x);
+GR_API gr_tensor *gr_sinh(gr_tensor *x);
+GR_API gr_tensor *gr_cosh(gr_tensor *x);
+GR_API gr_tensor *gr_asinh(gr_tensor *x);
+GR_API gr_tensor *gr_acosh(gr_tensor *x);
+GR_API gr_tensor *gr_atanh(gr_tensor *x);
+
+/* --- special functions --- */
+GR_API gr_tensor *gr_erf(gr_tensor *x);         /* 2/sqrt(pi) integral of exp(-t^2) from 0 to x */
+GR_API gr_tensor *gr_erfc(gr_tensor *x);        /* 1 - erf(x) */
+GR_API gr_tensor *gr_lgamma(gr_tensor *x);      /* log |gamma(x)| */
+GR_API gr_tensor *gr_digamma(gr_tensor *x);     /* derivative of log gamma(x) */
+GR_API gr_tensor *gr_polygamma(int n, gr_tensor *x); /* n-th derivative of digamma(x) */
 
 /* --- activations --- */
 GR_API gr_tensor *gr_relu(gr_tensor *x);                     /* max(x, 0) */

@@ -22,11 +22,13 @@
 /* By the type of the argument: gr__exp(x) is gr__exp_f32 or gr__exp_f64. */
 #define GR__BY_TYPE(f, x) _Generic((x), float : f##_f32, double : f##_f64)(x)
 #define gr__exp(x) GR__BY_TYPE(gr__exp, x)
+#define gr__expm1(x) GR__BY_TYPE(gr__expm1, x)
 #define gr__log(x) GR__BY_TYPE(gr__log, x)
 #define gr__tanh(x) GR__BY_TYPE(gr__tanh, x)
 #define gr__erf(x) GR__BY_TYPE(gr__erf, x)
 #define gr__sigmoid(x) GR__BY_TYPE(gr__sigmoid, x)
 #define gr__softplus(x) GR__BY_TYPE(gr__softplus, x)
+#define gr__tanhshrink(x) GR__BY_TYPE(gr__tanhshrink, x)
 #define gr__normal_cdf(x) GR__BY_TYPE(gr__normal_cdf, x)
 #define gr__normal_pdf(x) GR__BY_TYPE(gr__normal_pdf, x)
 
@@ -53,21 +55,47 @@ static inline double gr__exp_f64(double x)
     return exp(x);
 }
 
-static inline float gr__exp_f32(float x)
+/* exp r - 1 for |r| <= log(2)/2. */
+static inline float gr__expm1_of(float r)
 {
-    const float magic = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
-    const float c = x < -104 ? -104 : x > 89 ? 89 : x; /* beyond: 0 and Inf; NaN stays */
-    const float t = c * 1.44269504f + magic, k = t - magic;
-    const float r = (c - k * 0.693359375f) + k * 2.12194440e-4f; /* log 2 in two parts */
     float p = 1.98912685e-4f;
     p = p * r + 1.39339001e-3f;
     p = p * r + 8.33331068e-3f;
     p = p * r + 4.16664627e-2f;
     p = p * r + 0.166666667f;
     p = p * r + 0.500000001f;
-    const float y = 1 + (r + r * r * p);
+    return r + r * r * p;
+}
+
+static inline float gr__exp_f32(float x)
+{
+    const float magic = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
+    const float c = x < -104 ? -104 : x > 89 ? 89 : x; /* beyond: 0 and Inf; NaN stays */
+    const float t = c * 1.44269504f + magic, k = t - magic;
+    const float r = (c - k * 0.693359375f) + k * 2.12194440e-4f; /* log 2 in two parts */
+    const float y = 1 + gr__expm1_of(r);
     /* 2^n in two steps, since n goes from -150 to 128 */
     const int32_t n = (int32_t)(gr__bits_of(t) - 0x4B400000u), half = n >> 1;
+    return y * gr__float_of((uint32_t)(half + 127) << 23) *
+           gr__float_of((uint32_t)(n - half + 127) << 23);
+}
+
+/* --- expm1: exp x - 1 = 2^n ((exp r - 1) + (1 - 2^-n)) --- */
+
+static inline double gr__expm1_f64(double x)
+{
+    return expm1(x);
+}
+
+static inline float gr__expm1_f32(float x)
+{
+    const float magic = 0x1.8p23f;
+    const float c = x < -18 ? -18 : x > 89 ? 89 : x; /* beyond: -1 and Inf; NaN stays */
+    const float t = c * 1.44269504f + magic, k = t - magic;
+    const float r = (c - k * 0.693359375f) + k * 2.12194440e-4f;
+    const int32_t n = (int32_t)(gr__bits_of(t) - 0x4B400000u), half = n >> 1;
+    const int32_t m = n > 100 ? 100 : n; /* from there on 2^-n is nothing beside 1 */
+    const float y = gr__expm1_of(r) + (1 - gr__float_of((uint32_t)(127 - m) << 23));
     return y * gr__float_of((uint32_t)(half + 127) << 23) *
            gr__float_of((uint32_t)(n - half + 127) << 23);
 }
@@ -138,16 +166,39 @@ static inline double gr__tanh_f64(double x)
     return tanh(x);
 }
 
-static inline float gr__tanh_f32(float x)
+/* (tanh x - x) / x for |x| < 0.625, z = x^2. */
+static inline float gr__tanh_near(float z)
 {
-    const float a = fabsf(x), z = x * x;
     float p = -6.09671417e-3f;
     p = p * z + 2.09971790e-2f;
     p = p * z - 5.38509096e-2f;
     p = p * z + 0.133327697f;
     p = p * z - 0.333333289f;
+    return z * p;
+}
+
+static inline float gr__tanh_f32(float x)
+{
+    const float a = fabsf(x);
     const float far = 1 - 2 / (gr__exp_f32(2 * a) + 1);
-    return a < 0.625f ? x + x * z * p : copysignf(far, x);
+    return a < 0.625f ? x + x * gr__tanh_near(x * x) : copysignf(far, x);
+}
+
+/* --- tanhshrink: x - tanh x, without cancellation near 0 --- */
+
+/* tanh x = x / (1 + q) with q = z / (3 + z / (5 + z / (7 + ...))), z = x^2 (Lambert). */
+static inline double gr__tanhshrink_f64(double x)
+{
+    const double z = x * x;
+    double q = 0;
+    if (fabs(x) >= 1.25) return x - tanh(x);
+    for (int k = 23; k >= 3; k -= 2) q = z / (k + q);
+    return x * (q / (1 + q));
+}
+
+static inline float gr__tanhshrink_f32(float x)
+{
+    return fabsf(x) < 0.625f ? -x * gr__tanh_near(x * x) : x - gr__tanh_f32(x);
 }
 
 /* --- erf and the normal distribution --- */
