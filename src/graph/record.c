@@ -235,7 +235,7 @@ static gr_tensor *check_arguments(gr_graph *g, const gr_op *op, gr_tensor *const
                            op->name);
     if (op->attrs_size && !attrs)
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: its attributes are missing", op->name);
-    if ((op->tile[GR_F64] || op->tile[GR_F32]) && n > GR_MAX_TILE_INPUTS)
+    if (gr__is_elementwise(op) && n > GR_MAX_TILE_INPUTS)
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: more than %d inputs", op->name,
                            GR_MAX_TILE_INPUTS);
     return NULL;
@@ -278,7 +278,7 @@ gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, 
         return y;
     }
     operands o;
-    if (n > 1 && (op->tile[GR_F64] || op->tile[GR_F32])) {
+    if (n > 1 && gr__is_elementwise(op)) {
         if (!broadcast(g, op, in, n, &o, site)) return &g->nil;
         in = o.in;
     }

@@ -278,7 +278,7 @@ static bool compute(gr_node *node)
 {
     const gr_op *op = node->op;
     if (op->view) return run_view(node);
-    if (!op->tile[GR_F64] && !op->tile[GR_F32]) return run_kernel(node);
+    if (!gr__is_elementwise(op)) return run_kernel(node);
     return gr__run_elementwise(node) || out_of_memory(node);
 }
 

@@ -148,6 +148,12 @@ static inline bool gr__is_float(gr_dtype dtype)
     return dtype == GR_F32 || dtype == GR_F64;
 }
 
+/* Truth values have tiles of their own; every other element-wise op has one for floats. */
+static inline bool gr__is_elementwise(const gr_op *op)
+{
+    return op->tile[GR_F64] || op->tile[GR_F32] || op->tile[GR_BOOL];
+}
+
 /* --- storage (storage.c) --- */
 
 /* Gives a pending tensor memory: inside itself, in the arena, from the pool. */
