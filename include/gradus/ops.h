@@ -58,13 +58,58 @@ GR_API gr_tensor *gr_lgamma(gr_tensor *x);      /* log |gamma(x)| */
 GR_API gr_tensor *gr_digamma(gr_tensor *x);     /* derivative of log gamma(x) */
 GR_API gr_tensor *gr_polygamma(int n, gr_tensor *x); /* n-th derivative of digamma(x) */
 
+/* --- rounding; no gradient flows through the first four --- */
+GR_API gr_tensor *gr_floor(gr_tensor *x);
+GR_API gr_tensor *gr_ceil(gr_tensor *x);
+GR_API gr_tensor *gr_round(gr_tensor *x); /* half to even */
+GR_API gr_tensor *gr_trunc(gr_tensor *x); /* towards 0 */
+GR_API gr_tensor *gr_remainder(gr_tensor *a, gr_tensor *b); /* a - b floor(a / b) */
+GR_API gr_tensor *gr_fmod(gr_tensor *a, gr_tensor *b);      /* a - b trunc(a / b) */
+
+/* --- functions of two and three variables --- */
+GR_API gr_tensor *gr_atan2(gr_tensor *a, gr_tensor *b);      /* angle of the point (b, a) */
+GR_API gr_tensor *gr_hypot(gr_tensor *a, gr_tensor *b);      /* sqrt(a^2 + b^2) */
+GR_API gr_tensor *gr_logaddexp(gr_tensor *a, gr_tensor *b);  /* log(e^a + e^b) */
+GR_API gr_tensor *gr_logaddexp2(gr_tensor *a, gr_tensor *b); /* log_2(2^a + 2^b) */
+GR_API gr_tensor *gr_xlogy(gr_tensor *a, gr_tensor *b);      /* a log(b), 0 where a = 0 */
+GR_API gr_tensor *gr_squared_difference(gr_tensor *a, gr_tensor *b); /* (a - b)^2 */
+GR_API gr_tensor *gr_copysign(gr_tensor *a, gr_tensor *b);   /* |a| with the sign of b */
+GR_API gr_tensor *gr_lerp(gr_tensor *a, gr_tensor *b, gr_tensor *w); /* a + w (b - a) */
+GR_API gr_tensor *gr_addcmul(gr_tensor *x, gr_tensor *a, gr_tensor *b, double value); /* x + value a b */
+GR_API gr_tensor *gr_addcdiv(gr_tensor *x, gr_tensor *a, gr_tensor *b, double value); /* x + value a / b */
+
 /* --- activations --- */
 GR_API gr_tensor *gr_relu(gr_tensor *x);                     /* max(x, 0) */
 GR_API gr_tensor *gr_leaky_relu(gr_tensor *x, double slope); /* x > 0 ? x : slope x */
+GR_API gr_tensor *gr_prelu(gr_tensor *x, gr_tensor *w);      /* x > 0 ? x : w x; w [1] or [C], along axis 1 */
 GR_API gr_tensor *gr_sigmoid(gr_tensor *x);                  /* 1 / (1 + exp(-x)) */
 GR_API gr_tensor *gr_tanh(gr_tensor *x);
 GR_API gr_tensor *gr_softplus(gr_tensor *x);                 /* log(1 + exp(x)) */
+GR_API gr_tensor *gr_logsigmoid(gr_tensor *x);               /* log(sigmoid(x)) */
+GR_API gr_tensor *gr_softsign(gr_tensor *x);                 /* x / (1 + |x|) */
 GR_API gr_tensor *gr_gelu(gr_tensor *x);                     /* x (1 + erf(x / sqrt 2)) / 2 */
+GR_API gr_tensor *gr_gelu_tanh(gr_tensor *x);                /* x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2 */
+GR_API gr_tensor *gr_silu(gr_tensor *x);                     /* x sigmoid(x) */
+GR_API gr_tensor *gr_mish(gr_tensor *x);                     /* x tanh(softplus(x)) */
+GR_API gr_tensor *gr_elu(gr_tensor *x, double alpha);        /* x > 0 ? x : alpha (exp(x) - 1) */
+GR_API gr_tensor *gr_celu(gr_tensor *x, double alpha);       /* x > 0 ? x : alpha (exp(x / alpha) - 1) */
+GR_API gr_tensor *gr_selu(gr_tensor *x);                     /* 1.0507 elu(x) with alpha 1.6733 */
+GR_API gr_tensor *gr_clamp(gr_tensor *x, double min, double max);    /* min(max(x, min), max) */
+GR_API gr_tensor *gr_hardtanh(gr_tensor *x, double min, double max); /* the same; no gradient at the bounds */
+GR_API gr_tensor *gr_relu6(gr_tensor *x);                    /* min(max(x, 0), 6) */
+GR_API gr_tensor *gr_hardsigmoid(gr_tensor *x);              /* min(max(x + 3, 0), 6) / 6 */
+GR_API gr_tensor *gr_hardswish(gr_tensor *x);                /* x hardsigmoid(x) */
+GR_API gr_tensor *gr_threshold(gr_tensor *x, double threshold, double value); /* x > threshold ? x : value */
+GR_API gr_tensor *gr_hardshrink(gr_tensor *x, double lambda); /* |x| > lambda ? x : 0 */
+GR_API gr_tensor *gr_softshrink(gr_tensor *x, double lambda); /* x moved by lambda towards 0, not past it */
+GR_API gr_tensor *gr_tanhshrink(gr_tensor *x);               /* x - tanh(x) */
+
+/* --- gated activations: a, b the halves of an axis, which ends half as long --- */
+GR_API gr_tensor *gr_glu(gr_tensor *x, int axis);           /* a sigmoid(b) */
+GR_API gr_tensor *gr_swiglu(gr_tensor *x, int axis);        /* silu(a) b */
+GR_API gr_tensor *gr_geglu(gr_tensor *x, int axis);         /* gelu(a) b */
+GR_API gr_tensor *gr_reglu(gr_tensor *x, int axis);         /* relu(a) b */
+GR_API gr_tensor *gr_maxout(gr_tensor *x, int k, int axis); /* the largest of each k neighbours */
 
 /* --- choosing and comparing; comparisons give bool --- */
 GR_API gr_tensor *gr_maximum(gr_tensor *a, gr_tensor *b);
@@ -77,6 +122,15 @@ GR_API gr_tensor *gr_less_equal(gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_greater(gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_greater_equal(gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_cast(gr_tensor *x, gr_dtype dtype);
+
+/* --- truth values: tests of floats give bool, the logical ones take and give bool --- */
+GR_API gr_tensor *gr_isnan(gr_tensor *x);
+GR_API gr_tensor *gr_isinf(gr_tensor *x);
+GR_API gr_tensor *gr_isfinite(gr_tensor *x);
+GR_API gr_tensor *gr_logical_and(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_logical_or(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_logical_xor(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_logical_not(gr_tensor *x);
 
 /* --- reductions: over the named axes, GR_AXES(0, -1), or over GR_ALL; keepdim leaves size 1 --- */
 #ifndef __cplusplus

@@ -32,6 +32,8 @@
 #define gr__normal_cdf(x) GR__BY_TYPE(gr__normal_cdf, x)
 #define gr__normal_pdf(x) GR__BY_TYPE(gr__normal_pdf, x)
 
+#define gr__hypot(a, b) _Generic((a), float : gr__hypot_f32, double : gr__hypot_f64)(a, b)
+
 /* --- bits --- */
 
 static inline uint32_t gr__bits_of(float x)
@@ -199,6 +201,19 @@ static inline double gr__tanhshrink_f64(double x)
 static inline float gr__tanhshrink_f32(float x)
 {
     return fabsf(x) < 0.625f ? -x * gr__tanh_near(x * x) : x - gr__tanh_f32(x);
+}
+
+/* --- hypot: float32 squares cannot overflow in float64; Inf wins over NaN (C11 F.10.4.3) --- */
+
+static inline double gr__hypot_f64(double a, double b)
+{
+    return hypot(a, b);
+}
+
+static inline float gr__hypot_f32(float a, float b)
+{
+    const float y = (float)sqrt((double)a * (double)a + (double)b * (double)b);
+    return (isinf(a) != 0) | (isinf(b) != 0) ? INFINITY : y;
 }
 
 /* --- erf and the normal distribution --- */

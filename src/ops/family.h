@@ -15,8 +15,8 @@
 #endif
 
 /* The one-line table of element-wise functions: `expr` in x (and a, for the attribute) of type T
- * makes NAME_f32 and NAME_f64; what comes after it are declarations that it uses. */
-#define GR__TILE1_LET(NAME, T, suffix, ATTR, expr, ...)                                            \
+ * makes NAME_f32 and NAME_f64; LET(T) declares what it uses besides. */
+#define GR__TILE1_LET(NAME, T, suffix, ATTR, LET, expr)                                            \
     GR__CLONES static void NAME##_##suffix(const gr_tile *t)                                       \
     {                                                                                              \
         const T *restrict px = t->x[0];                                                            \
@@ -24,19 +24,21 @@
         ATTR(T)                                                                                    \
         for (int64_t i = 0; i < t->n; i++) {                                                       \
             const T x = px[i];                                                                     \
-            __VA_ARGS__                                                                            \
+            LET(T)                                                                                 \
             py[i] = (T)(expr);                                                                     \
         }                                                                                          \
     }
-#define GR__TILE1(NAME, T, suffix, ATTR, expr) GR__TILE1_LET(NAME, T, suffix, ATTR, expr, )
+#define GR__NOTHING(T)
+#define GR__TILE1(NAME, T, suffix, ATTR, expr)                                                     \
+    GR__TILE1_LET(NAME, T, suffix, ATTR, GR__NOTHING, expr)
 #define GR__NO_ATTR(T)
 #define GR__F64_ATTR(T) const T a = (T) * (const double *)t->attrs;
 #define GR__UNARY(NAME, expr)                                                                      \
     GR__TILE1(NAME, float, f32, GR__NO_ATTR, expr)                                                 \
     GR__TILE1(NAME, double, f64, GR__NO_ATTR, expr)
-#define GR__UNARY_LET(NAME, expr, ...)                                                             \
-    GR__TILE1_LET(NAME, float, f32, GR__NO_ATTR, expr, __VA_ARGS__)                                \
-    GR__TILE1_LET(NAME, double, f64, GR__NO_ATTR, expr, __VA_ARGS__)
+#define GR__UNARY_LET(NAME, LET, expr)                                                             \
+    GR__TILE1_LET(NAME, float, f32, GR__NO_ATTR, LET, expr)                                        \
+    GR__TILE1_LET(NAME, double, f64, GR__NO_ATTR, LET, expr)
 #define GR__UNARY_A(NAME, expr)                                                                    \
     GR__TILE1(NAME, float, f32, GR__F64_ATTR, expr)                                                \
     GR__TILE1(NAME, double, f64, GR__F64_ATTR, expr)
