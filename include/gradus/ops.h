@@ -220,6 +220,7 @@ GR_API gr_tensor *gr_linear(gr_tensor *x, gr_tensor *w, gr_tensor *b); /* x w^T 
 typedef struct gr_conv2d_options {
     int stride[2], padding[2], dilation[2]; /* [height, width]; stride and dilation 0 count as 1 */
     int groups;                             /* 0 counts as 1 */
+    bool same; /* instead of padding: so many zeros that y has the size of x */
 } gr_conv2d_options;
 GR_API gr_tensor *gr_conv2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv2d_options o); /* [N,C,H,W], [O,C/groups,KH,KW], [O] or NULL -> [N,O,OH,OW] */
 

@@ -51,16 +51,16 @@ static int64_t common_divisor(int64_t a, int64_t b)
     return a;
 }
 
-gr__conv_axis gr__conv_axis_of(int64_t in, int64_t taps, int64_t stride, int64_t padding,
-                               int64_t dilation)
+gr__conv_axis gr__conv_axis_of(int64_t in, int64_t taps, int64_t stride, int64_t before,
+                               int64_t after, int64_t dilation)
 {
-    int64_t room = in + 2 * padding - (taps - 1) * dilation - 1;
+    int64_t room = in + before + after - (taps - 1) * dilation - 1;
     return (gr__conv_axis){
         .in = in,
         .taps = taps,
         .out = room < 0 ? 0 : room / stride + 1,
         .stride = stride,
-        .padding = padding,
+        .padding = before,
         .dilation = dilation,
         .planes = least(taps, stride / common_divisor(stride, dilation)),
         .reach = (taps - 1) * dilation / stride,

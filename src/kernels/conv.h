@@ -21,7 +21,7 @@
 
 typedef struct gr__conv_axis {
     int64_t in, taps, out;
-    int64_t stride, padding, dilation;
+    int64_t stride, padding, dilation; /* padding: zeros before the first element */
     int64_t planes; /* remainders of tap * dilation by stride; tap t lies in plane t % planes */
     int64_t reach;  /* the largest shift, tap * dilation / stride, of a tap within its plane */
 } gr__conv_axis;
@@ -32,9 +32,9 @@ typedef struct gr__conv {
 } gr__conv;
 
 /* All sizes are non-negative, taps, stride and dilation at least 1; `out` is derived: below 1
- * where the kernel is larger than the padded input. Sizes below 2^31 cannot overflow. */
-gr__conv_axis gr__conv_axis_of(int64_t in, int64_t taps, int64_t stride, int64_t padding,
-                               int64_t dilation);
+ * where the kernel is larger than the padded input; before, after: padding. Sizes below 2^31 cannot overflow. */
+gr__conv_axis gr__conv_axis_of(int64_t in, int64_t taps, int64_t stride, int64_t before,
+                               int64_t after, int64_t dilation);
 
 /* --- running --- */
 

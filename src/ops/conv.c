@@ -1,4 +1,4 @@
-/* conv.c - 2-D convolution (cross-correlation, as in every framework) and its two adjoints.
+/* conv.c - 2-D convolution: cross-correlation, as in every framework.
  *
  *   y[n,o,i,j]    = b[o] + sum_{c,p,q} w[o,c,p,q] x[n,c, i sh + p dh - ph, j sw + q dw - pw]
  *
@@ -9,38 +9,23 @@
  *   dw[o,c,p,q]   = sum_{n,i,j} x[n,c,r,s] dy[n,o,i,j]
  *   db[o]         = sum_{n,i,j} dy[n,o,i,j]
  *
- * The three ops are closed under differentiation: a VJP of each is made of the other two.
+ * Its adjoints are in conv_grad.c; what they share with it is declared in convolve.h.
  */
 /* SPDX-License-Identifier: MIT */
-#include "conv.h"
-#include "family.h"
+#include "convolve.h"
 
 /* --- options --- */
-
-/* Of the two adjoints: `size` is what their inputs do not tell. */
-typedef struct adjoint_attrs {
-    gr_conv2d_options conv;
-    int64_t size[2]; /* [H,W] of dx, [KH,KW] of dw */
-} adjoint_attrs;
 
 static const gr_field conv2d_fields[] = {
     GR_FIELD_ARRAY(gr_conv2d_options, stride, GR_FIELD_INT, 2),
     GR_FIELD_ARRAY(gr_conv2d_options, padding, GR_FIELD_INT, 2),
     GR_FIELD_ARRAY(gr_conv2d_options, dilation, GR_FIELD_INT, 2),
     GR_FIELD(gr_conv2d_options, groups, GR_FIELD_INT),
+    GR_FIELD(gr_conv2d_options, same, GR_FIELD_BOOL),
     {0},
 };
 
-static const gr_field adjoint_fields[] = {
-    {"stride", GR_FIELD_INT, offsetof(adjoint_attrs, conv.stride), 2, NULL},
-    {"padding", GR_FIELD_INT, offsetof(adjoint_attrs, conv.padding), 2, NULL},
-    {"dilation", GR_FIELD_INT, offsetof(adjoint_attrs, conv.dilation), 2, NULL},
-    {"groups", GR_FIELD_INT, offsetof(adjoint_attrs, conv.groups), 0, NULL},
-    GR_FIELD_ARRAY(adjoint_attrs, size, GR_FIELD_I64, 2),
-    {0},
-};
-
-static gr_conv2d_options with_defaults(const gr_conv2d_options *given)
+gr_conv2d_options gr__conv2d_defaults(const gr_conv2d_options *given)
 {
     gr_conv2d_options o = *given;
     for (int i = 0; i < 2; i++) {
@@ -51,6 +36,14 @@ static gr_conv2d_options with_defaults(const gr_conv2d_options *given)
     return o;
 }
 
+/* `same` pads by dilation (taps - 1) zeros in all, an odd one of them at the end. */
+static gr__conv_axis axis_of(int64_t in, int64_t taps, const gr_conv2d_options *o, int i)
+{
+    int64_t all = o->dilation[i] * (taps - 1), before = o->same ? all / 2 : o->padding[i];
+    return gr__conv_axis_of(in, taps, o->stride[i], before, o->same ? all - before : before,
+                            o->dilation[i]);
+}
+
 /* x: [N,C,H,W], w: [O,C/groups,KH,KW]; options with defaults filled in. */
 static gr__conv geometry(const gr_shape *x, const gr_shape *w, const gr_conv2d_options *o)
 {
@@ -59,14 +52,14 @@ static gr__conv geometry(const gr_shape *x, const gr_shape *w, const gr_conv2d_o
         .groups = o->groups,
         .in = w->dim[1],
         .out = w->dim[0] / o->groups,
-        .h = gr__conv_axis_of(x->dim[2], w->dim[2], o->stride[0], o->padding[0], o->dilation[0]),
-        .w = gr__conv_axis_of(x->dim[3], w->dim[3], o->stride[1], o->padding[1], o->dilation[1]),
+        .h = axis_of(x->dim[2], w->dim[2], o, 0),
+        .w = axis_of(x->dim[3], w->dim[3], o, 1),
     };
 }
 
 /* --- checks --- */
 
-static bool check_options(gr_infer *c, const gr_conv2d_options *o)
+bool gr__conv2d_check_options(gr_infer *c, const gr_conv2d_options *o)
 {
     for (int i = 0; i < 2; i++) {
         if (o->stride[i] < 1)
@@ -77,12 +70,16 @@ static bool check_options(gr_infer *c, const gr_conv2d_options *o)
         if (o->padding[i] < 0)
             return gr_infer_fail(c, "padding [%d,%d] must not be negative", o->padding[0],
                                  o->padding[1]);
+        if (o->same && (o->stride[i] != 1 || o->padding[i] != 0))
+            return gr_infer_fail(c, "same goes with stride [1,1] and without padding, got [%d,%d] "
+                                 "and [%d,%d]", o->stride[0], o->stride[1], o->padding[0],
+                                 o->padding[1]);
     }
     if (o->groups < 1) return gr_infer_fail(c, "groups must be positive, got %d", o->groups);
     return true;
 }
 
-static bool check_input(gr_infer *c, int i, const char *what)
+bool gr__conv2d_check_input(gr_infer *c, int i, const char *what)
 {
     if (gr_shape_of(c->in[i])->rank != 4)
         return gr_infer_fail(c, "expected %s, got %s", what, gr_infer_shape(c, i));
@@ -93,7 +90,7 @@ static bool check_input(gr_infer *c, int i, const char *what)
     return true;
 }
 
-static bool sizes_fit(const gr_shape *s)
+bool gr__conv2d_sizes_fit(const gr_shape *s)
 {
     for (int i = 0; i < s->rank; i++)
         if (s->dim[i] < 0 || s->dim[i] > INT32_MAX) return false;
@@ -114,10 +111,10 @@ static bool check_channels(gr_infer *c, const gr_shape *x, const gr_shape *w, in
 }
 
 /* Sets y, [N,O,OH,OW], or says why there is none. */
-static bool check_geometry(gr_infer *c, const gr_shape *x, const gr_shape *w,
+bool gr__conv2d_check_geometry(gr_infer *c, const gr_shape *x, const gr_shape *w,
                            const gr_conv2d_options *o, gr_shape *y)
 {
-    if (!sizes_fit(x) || !sizes_fit(w)) return gr_infer_fail(c, "a size is negative or above 2^31");
+    if (!gr__conv2d_sizes_fit(x) || !gr__conv2d_sizes_fit(w)) return gr_infer_fail(c, "a size is negative or above 2^31");
     if (!check_channels(c, x, w, o->groups)) return false;
     if (w->dim[2] < 1 || w->dim[3] < 1) return gr_infer_fail(c, "the kernel has no elements");
     gr__conv g = geometry(x, w, o);
@@ -132,24 +129,12 @@ static bool check_geometry(gr_infer *c, const gr_shape *x, const gr_shape *w,
     return true;
 }
 
-/* Whether input i is what the convolution of x by w gives. */
-static bool check_cotangent(gr_infer *c, int i, const gr_shape *x, const gr_shape *w,
-                            const gr_conv2d_options *o)
-{
-    gr_shape y;
-    char text[GR_SHAPE_TEXT];
-    if (!check_geometry(c, x, w, o, &y)) return false;
-    if (gr_shape_equal(gr_shape_of(c->in[i]), &y)) return true;
-    return gr_infer_fail(c, "expected dy of %s, got %s", gr_shape_text(&y, text),
-                         gr_infer_shape(c, i));
-}
-
 /* --- running --- */
 
-static gr_status run(gr_exec *e, gr__conv_kind kind, const gr_shape *x, const gr_shape *w,
+gr_status gr__conv2d_compute(gr_exec *e, gr__conv_kind kind, const gr_shape *x, const gr_shape *w,
                      const gr_conv2d_options *given)
 {
-    gr_conv2d_options o = with_defaults(given);
+    gr_conv2d_options o = gr__conv2d_defaults(given);
     gr__conv c = geometry(x, w, &o);
     gr__conv_job job = gr__conv_plan(&c, kind, e->out[0].dtype);
     void *scratch = gr_exec_scratch(e, gr__conv_scratch(&job));
@@ -159,33 +144,15 @@ static gr_status run(gr_exec *e, gr__conv_kind kind, const gr_shape *x, const gr
     return GR_OK;
 }
 
-/* --- the adjoints, as VJPs use them --- */
-
-static const gr_op input_grad_op, weight_grad_op;
-
-static gr_tensor *input_grad(gr_tensor *dy, gr_tensor *w, const gr_conv2d_options *o, gr_tensor *x)
-{
-    const gr_shape *s = gr_shape_of(x);
-    const adjoint_attrs attrs = {*o, {s->dim[2], s->dim[3]}};
-    return gr_apply(NULL, &input_grad_op, (gr_tensor *[]){dy, w}, 2, &attrs);
-}
-
-static gr_tensor *weight_grad(gr_tensor *x, gr_tensor *dy, const gr_conv2d_options *o, gr_tensor *w)
-{
-    const gr_shape *s = gr_shape_of(w);
-    const adjoint_attrs attrs = {*o, {s->dim[2], s->dim[3]}};
-    return gr_apply(NULL, &weight_grad_op, (gr_tensor *[]){x, dy}, 2, &attrs);
-}
-
 /* --- conv2d --- */
 
 static bool conv2d_infer(gr_infer *c)
 {
-    gr_conv2d_options o = with_defaults(c->attrs);
-    if (!check_input(c, 0, "x of [N,C,H,W]") || !check_input(c, 1, "w of [O,C/groups,KH,KW]"))
+    gr_conv2d_options o = gr__conv2d_defaults(c->attrs);
+    if (!gr__conv2d_check_input(c, 0, "x of [N,C,H,W]") || !gr__conv2d_check_input(c, 1, "w of [O,C/groups,KH,KW]"))
         return false;
     const gr_shape *w = gr_shape_of(c->in[1]);
-    if (!check_options(c, &o) || !check_geometry(c, gr_shape_of(c->in[0]), w, &o, &c->shape[0]))
+    if (!gr__conv2d_check_options(c, &o) || !gr__conv2d_check_geometry(c, gr_shape_of(c->in[0]), w, &o, &c->shape[0]))
         return false;
     if (c->n_in < 3) return true;
     const gr_shape *b = gr_shape_of(c->in[2]);
@@ -200,118 +167,45 @@ static bool conv2d_infer(gr_infer *c)
 
 static gr_status conv2d_forward(gr_exec *e)
 {
-    return run(e, GR__CONV_FORWARD, e->in[0].shape, e->in[1].shape, e->attrs);
+    return gr__conv2d_compute(e, GR__CONV_FORWARD, e->in[0].shape, e->in[1].shape, e->attrs);
 }
 
 static void conv2d_vjp(gr_pullback *p)
 {
     gr_tensor *x = p->x[0], *w = p->x[1], *dy = p->dy[0];
-    if (p->wants[0]) p->dx[0] = input_grad(dy, w, p->attrs, x);
-    if (p->wants[1]) p->dx[1] = weight_grad(x, dy, p->attrs, w);
+    if (p->wants[0]) p->dx[0] = gr__conv2d_input_grad(dy, w, p->attrs, gr_shape_of(x));
+    if (p->wants[1]) p->dx[1] = gr__conv2d_weight_grad(x, dy, p->attrs, gr_shape_of(w));
     if (p->n_in > 2 && p->wants[2]) p->dx[2] = gr_sum(dy, GR_AXES(0, 2, 3), false);
 }
 
-#define S4(a, b, c, d)               \
-    {                                \
-        .shape = { 4, {a, b, c, d} } \
-    }
-#define S1(n)               \
-    {                       \
-        .shape = { 1, {n} } \
-    }
-#define OPTIONS(...)                    \
-    .attrs = &(const gr_conv2d_options) \
-    {                                   \
-        __VA_ARGS__                     \
-    }
+#define S4(a, b, c, d) {.shape = {4, {a, b, c, d}}}
+#define S1(n) {.shape = {1, {n}}}
+#define OPTIONS(...) .attrs = &(const gr_conv2d_options){__VA_ARGS__}
 
 static const gr_sample conv2d_samples[] = {
     {.name = "plain", .in = {S4(1, 2, 4, 5), S4(3, 2, 3, 2)}, .n_in = 2, OPTIONS(.groups = 0)},
-    {.name = "bias",
-     .in = {S4(2, 1, 4, 4), S4(2, 1, 3, 3), S1(2)},
-     .n_in = 3,
-     OPTIONS(.groups = 0)},
-    {.name = "padding",
-     .in = {S4(1, 1, 3, 4), S4(2, 1, 3, 3), S1(2)},
-     .n_in = 3,
-     OPTIONS(.padding = {1, 2})},
-    {.name = "stride",
-     .in = {S4(1, 2, 5, 6), S4(2, 2, 2, 3)},
-     .n_in = 2,
-     OPTIONS(.stride = {2, 3}, .padding = {1, 1})},
-    {.name = "stride beyond the kernel",
-     .in = {S4(1, 2, 5, 5), S4(3, 2, 1, 1), S1(3)},
-     .n_in = 3,
-     OPTIONS(.stride = {2, 3})},
-    {.name = "dilation",
-     .in = {S4(1, 1, 6, 5), S4(2, 1, 3, 2)},
-     .n_in = 2,
-     OPTIONS(.dilation = {2, 3}, .padding = {1, 0})},
-    {.name = "stride and dilation",
-     .in = {S4(1, 1, 7, 8), S4(1, 1, 3, 3)},
-     .n_in = 2,
-     OPTIONS(.stride = {2, 4}, .dilation = {3, 2}, .padding = {2, 1})},
-    {.name = "groups",
-     .in = {S4(1, 4, 3, 3), S4(6, 2, 2, 2), S1(6)},
-     .n_in = 3,
-     OPTIONS(.groups = 2)},
-    {.name = "depthwise",
-     .in = {S4(2, 3, 4, 4), S4(3, 1, 3, 3)},
-     .n_in = 2,
-     OPTIONS(.groups = 3, .padding = {1, 1})},
-    {.name = "pointwise",
-     .in = {S4(2, 3, 2, 3), S4(4, 3, 1, 1), S1(4)},
-     .n_in = 3,
-     OPTIONS(.groups = 0)},
-    {.name = "no images",
-     .in = {S4(0, 2, 4, 4), S4(3, 2, 3, 3), S1(3)},
-     .n_in = 3,
-     OPTIONS(.groups = 0)},
-    {.name = "x of rank 2",
-     .in = {{.shape = {2, {3, 4}}}, S4(1, 1, 1, 1)},
-     .n_in = 2,
-     OPTIONS(.groups = 0),
-     .error = "expected x of [N,C,H,W], got [3,4]"},
-    {.name = "w of rank 1",
-     .in = {S4(1, 1, 3, 3), S1(9)},
-     .n_in = 2,
-     OPTIONS(.groups = 0),
-     .error = "expected w of [O,C/groups,KH,KW], got [9]"},
-    {.name = "other channels",
-     .in = {S4(1, 3, 4, 4), S4(2, 2, 3, 3)},
-     .n_in = 2,
-     OPTIONS(.groups = 0),
-     .error = "need 2 channels, got 3"},
-    {.name = "groups that do not divide",
-     .in = {S4(1, 4, 4, 4), S4(3, 2, 3, 3)},
-     .n_in = 2,
-     OPTIONS(.groups = 2),
-     .error = "2 groups do not divide 4 channels in and 3 out"},
-    {.name = "large kernel",
-     .in = {S4(1, 1, 3, 4), S4(1, 1, 6, 2)},
-     .n_in = 2,
-     OPTIONS(.padding = {1, 0}),
-     .error = "a kernel of [6,2] with dilation [1,1] is larger than the padded input of [5,4]"},
-    {.name = "empty kernel",
-     .in = {S4(1, 1, 3, 3), S4(1, 1, 0, 2)},
-     .n_in = 2,
-     OPTIONS(.groups = 0),
-     .error = "no elements"},
-    {.name = "negative padding",
-     .in = {S4(1, 1, 3, 3), S4(1, 1, 2, 2)},
-     .n_in = 2,
-     OPTIONS(.padding = {0, -1}),
-     .error = "padding [0,-1] must not be negative"},
-    {.name = "negative stride",
-     .in = {S4(1, 1, 3, 3), S4(1, 1, 2, 2)},
-     .n_in = 2,
-     OPTIONS(.stride = {-1, 1}),
-     .error = "stride [-1,1] must be positive"},
-    {.name = "other bias",
-     .in = {S4(1, 1, 3, 3), S4(2, 1, 2, 2), S1(3)},
-     .n_in = 3,
-     OPTIONS(.groups = 0),
-     .error = "expected a bias of [2], got [3]"},
+    {.name = "bias", .in = {S4(2, 1, 4, 4), S4(2, 1, 3, 3), S1(2)}, .n_in = 3, OPTIONS(.groups = 0)},
+    {.name = "padding", .in = {S4(1, 1, 3, 4), S4(2, 1, 3, 3), S1(2)}, .n_in = 3, OPTIONS(.padding = {1, 2})},
+    {.name = "stride", .in = {S4(1, 2, 5, 6), S4(2, 2, 2, 3)}, .n_in = 2, OPTIONS(.stride = {2, 3}, .padding = {1, 1})},
+    {.name = "stride beyond the kernel", .in = {S4(1, 2, 5, 5), S4(3, 2, 1, 1), S1(3)}, .n_in = 3, OPTIONS(.stride = {2, 3})},
+    {.name = "dilation", .in = {S4(1, 1, 6, 5), S4(2, 1, 3, 2)}, .n_in = 2, OPTIONS(.dilation = {2, 3}, .padding = {1, 0})},
+    {.name = "stride and dilation", .in = {S4(1, 1, 7, 8), S4(1, 1, 3, 3)}, .n_in = 2, OPTIONS(.stride = {2, 4}, .dilation = {3, 2}, .padding = {2, 1})},
+    {.name = "groups", .in = {S4(1, 4, 3, 3), S4(6, 2, 2, 2), S1(6)}, .n_in = 3, OPTIONS(.groups = 2)},
+    {.name = "depthwise", .in = {S4(2, 3, 4, 4), S4(3, 1, 3, 3)}, .n_in = 2, OPTIONS(.groups = 3, .padding = {1, 1})},
+    {.name = "pointwise", .in = {S4(2, 3, 2, 3), S4(4, 3, 1, 1), S1(4)}, .n_in = 3, OPTIONS(.groups = 0)},
+    {.name = "no images", .in = {S4(0, 2, 4, 4), S4(3, 2, 3, 3), S1(3)}, .n_in = 3, OPTIONS(.groups = 0)},
+    {.name = "same", .in = {S4(1, 2, 4, 3), S4(2, 2, 2, 3)}, .n_in = 2, OPTIONS(.same = true)},
+    {.name = "same, dilated", .in = {S4(1, 1, 4, 5), S4(2, 1, 2, 4), S1(2)}, .n_in = 3, OPTIONS(.same = true, .dilation = {3, 1})},
+    {.name = "x of rank 2", .in = {{.shape = {2, {3, 4}}}, S4(1, 1, 1, 1)}, .n_in = 2, OPTIONS(.groups = 0), .error = "expected x of [N,C,H,W], got [3,4]"},
+    {.name = "w of rank 1", .in = {S4(1, 1, 3, 3), S1(9)}, .n_in = 2, OPTIONS(.groups = 0), .error = "expected w of [O,C/groups,KH,KW], got [9]"},
+    {.name = "other channels", .in = {S4(1, 3, 4, 4), S4(2, 2, 3, 3)}, .n_in = 2, OPTIONS(.groups = 0), .error = "need 2 channels, got 3"},
+    {.name = "groups that do not divide", .in = {S4(1, 4, 4, 4), S4(3, 2, 3, 3)}, .n_in = 2, OPTIONS(.groups = 2), .error = "2 groups do not divide 4 channels in and 3 out"},
+    {.name = "large kernel", .in = {S4(1, 1, 3, 4), S4(1, 1, 6, 2)}, .n_in = 2, OPTIONS(.padding = {1, 0}), .error = "a kernel of [6,2] with dilation [1,1] is larger than the padded input of [5,4]"},
+    {.name = "empty kernel", .in = {S4(1, 1, 3, 3), S4(1, 1, 0, 2)}, .n_in = 2, OPTIONS(.groups = 0), .error = "no elements"},
+    {.name = "negative padding", .in = {S4(1, 1, 3, 3), S4(1, 1, 2, 2)}, .n_in = 2, OPTIONS(.padding = {0, -1}), .error = "padding [0,-1] must not be negative"},
+    {.name = "negative stride", .in = {S4(1, 1, 3, 3), S4(1, 1, 2, 2)}, .n_in = 2, OPTIONS(.stride = {-1, 1}), .error = "stride [-1,1] must be positive"},
+    {.name = "same with a stride", .in = {S4(1, 1, 3, 3), S4(1, 1, 2, 2)}, .n_in = 2, OPTIONS(.same = true, .stride = {1, 2}), .error = "same goes with stride [1,1] and without padding, got [1,2] and [0,0]"},
+    {.name = "other bias", .in = {S4(1, 1, 3, 3), S4(2, 1, 2, 2), S1(3)}, .n_in = 3, OPTIONS(.groups = 0), .error = "expected a bias of [2], got [3]"},
     {0},
 };
 
@@ -337,7 +231,8 @@ static const gr_op conv2d_op = {
 /* Convolution of images x, [N,C,H,W], by w, [O,C/groups,KH,KW], plus b, [O] (NULL: none); all of
  * one floating dtype. The result is [N,O,OH,OW] with
  *     OH = floor((H + 2 padding[0] - dilation[0] (KH - 1) - 1) / stride[0]) + 1, OW likewise.
- * Padding is zeros, which times Inf is NaN. With groups, channel o of the result sees the C/groups
+ * `same` pads so that OH = H and OW = W, an odd zero going to the end (PyTorch's padding='same'); it
+ * takes no stride. Padding is zeros, which times Inf is NaN. With groups, channel o of the result sees the C/groups
  * channels of its own group. Errors: shapes that do not fit, a kernel larger than the padded
  * input, negative options. */
 gr_tensor *gr_conv2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv2d_options o)
@@ -345,184 +240,4 @@ gr_tensor *gr_conv2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv2d_options
     gr_tensor *in[3] = {x, w, b};
     return gr__apply(NULL, &conv2d_op, in, b ? 3 : 2, &o, GR_HERE);
 }
-
-/* --- conv2d_input_grad: (dy, w) -> dx --- */
-
-static gr_shape images_of(const gr_shape *dy, const gr_shape *w, const adjoint_attrs *a, int groups)
-{
-    return GR_SHAPE(dy->dim[0], w->dim[1] * groups, a->size[0], a->size[1]);
-}
-
-static bool input_grad_infer(gr_infer *c)
-{
-    const adjoint_attrs *a = c->attrs;
-    gr_conv2d_options o = with_defaults(&a->conv);
-    if (!check_input(c, 0, "dy of [N,O,OH,OW]") || !check_input(c, 1, "w of [O,C/groups,KH,KW]") ||
-        !check_options(c, &o))
-        return false;
-    const gr_shape *w = gr_shape_of(c->in[1]);
-    if (!sizes_fit(w)) return gr_infer_fail(c, "a size is above 2^31");
-    c->shape[0] = images_of(gr_shape_of(c->in[0]), w, a, o.groups);
-    return check_cotangent(c, 0, &c->shape[0], w, &o);
-}
-
-static gr_status input_grad_forward(gr_exec *e)
-{
-    const adjoint_attrs *a = e->attrs;
-    return run(e, GR__CONV_INPUT_GRAD, e->out[0].shape, e->in[1].shape, &a->conv);
-}
-
-/* dx is linear in dy and in w; u is the cotangent of dx. */
-static void input_grad_vjp(gr_pullback *p)
-{
-    const gr_conv2d_options *o = &((const adjoint_attrs *)p->attrs)->conv;
-    gr_tensor *dy = p->x[0], *w = p->x[1], *u = p->dy[0];
-    if (p->wants[0]) p->dx[0] = gr_conv2d(u, w, NULL, *o);
-    if (p->wants[1]) p->dx[1] = weight_grad(u, dy, o, w);
-}
-
-#define ADJOINT(h, w, ...)          \
-    .attrs = &(const adjoint_attrs) \
-    {                               \
-        {__VA_ARGS__},              \
-        {                           \
-            h, w                    \
-        }                           \
-    }
-
-static const gr_sample input_grad_samples[] = {
-    {.name = "plain",
-     .in = {S4(1, 3, 2, 4), S4(3, 2, 3, 2)},
-     .n_in = 2,
-     ADJOINT(4, 5, .groups = 0)},
-    {.name = "stride and padding",
-     .in = {S4(1, 2, 3, 2), S4(2, 2, 2, 3)},
-     .n_in = 2,
-     ADJOINT(5, 6, .stride = {2, 3}, .padding = {1, 1})},
-    {.name = "columns that no window reaches",
-     .in = {S4(1, 3, 2, 2), S4(3, 2, 1, 1)},
-     .n_in = 2,
-     ADJOINT(4, 5, .stride = {2, 3})},
-    {.name = "stride and dilation",
-     .in = {S4(1, 1, 3, 2), S4(1, 1, 3, 3)},
-     .n_in = 2,
-     ADJOINT(7, 8, .stride = {2, 4}, .dilation = {3, 2}, .padding = {2, 1})},
-    {.name = "groups",
-     .in = {S4(1, 6, 2, 2), S4(6, 2, 2, 2)},
-     .n_in = 2,
-     ADJOINT(3, 3, .groups = 2)},
-    {.name = "no images",
-     .in = {S4(0, 3, 2, 2), S4(3, 2, 3, 3)},
-     .n_in = 2,
-     ADJOINT(4, 4, .groups = 0)},
-    {.name = "other size",
-     .in = {S4(1, 3, 2, 2), S4(3, 2, 3, 3)},
-     .n_in = 2,
-     ADJOINT(5, 4, .groups = 0),
-     .error = "expected dy of [1,3,3,2], got [1,3,2,2]"},
-    {.name = "w of rank 2",
-     .in = {S4(1, 3, 2, 2), {.shape = {2, {3, 2}}}},
-     .n_in = 2,
-     ADJOINT(4, 4, .groups = 0),
-     .error = "expected w of [O,C/groups,KH,KW], got [3,2]"},
-    {0},
-};
-
-static const gr_op input_grad_op = {
-    .name = "conv2d_input_grad",
-    .family = "conv",
-    .formula = "dx[n,c,r,s] = sum_{o,p,q} w[o,c,p,q] dy[n,o,r-p,s-q] "
-               "(stride 1, no padding, no dilation)",
-    .derivation = "linear in dy, with the transpose conv2d; linear in w: for a cotangent u of dx, "
-                  "dw is conv2d_weight_grad(u, dy)",
-    .n_in = 2,
-    .reads = GR_READS_IN(0) | GR_READS_IN(1),
-    .attrs_size = sizeof(adjoint_attrs),
-    .fields = adjoint_fields,
-    .infer = input_grad_infer,
-    .forward = {[GR_F32] = input_grad_forward, [GR_F64] = input_grad_forward},
-    .vjp = input_grad_vjp,
-    .samples = input_grad_samples,
-};
-
-/* --- conv2d_weight_grad: (x, dy) -> dw --- */
-
-static bool weight_grad_infer(gr_infer *c)
-{
-    const adjoint_attrs *a = c->attrs;
-    gr_conv2d_options o = with_defaults(&a->conv);
-    if (!check_input(c, 0, "x of [N,C,H,W]") || !check_input(c, 1, "dy of [N,O,OH,OW]") ||
-        !check_options(c, &o))
-        return false;
-    const gr_shape *x = gr_shape_of(c->in[0]), *dy = gr_shape_of(c->in[1]);
-    c->shape[0] = GR_SHAPE(dy->dim[1], x->dim[1] / o.groups, a->size[0], a->size[1]);
-    return check_cotangent(c, 1, x, &c->shape[0], &o);
-}
-
-static gr_status weight_grad_forward(gr_exec *e)
-{
-    const adjoint_attrs *a = e->attrs;
-    return run(e, GR__CONV_WEIGHT_GRAD, e->in[0].shape, e->out[0].shape, &a->conv);
-}
-
-/* dw is linear in x and in dy; v is the cotangent of dw. */
-static void weight_grad_vjp(gr_pullback *p)
-{
-    const gr_conv2d_options *o = &((const adjoint_attrs *)p->attrs)->conv;
-    gr_tensor *x = p->x[0], *dy = p->x[1], *v = p->dy[0];
-    if (p->wants[0]) p->dx[0] = input_grad(dy, v, o, x);
-    if (p->wants[1]) p->dx[1] = gr_conv2d(x, v, NULL, *o);
-}
-
-static const gr_sample weight_grad_samples[] = {
-    {.name = "plain",
-     .in = {S4(1, 2, 4, 5), S4(1, 3, 2, 4)},
-     .n_in = 2,
-     ADJOINT(3, 2, .groups = 0)},
-    {.name = "stride and padding",
-     .in = {S4(2, 2, 5, 6), S4(2, 2, 3, 2)},
-     .n_in = 2,
-     ADJOINT(2, 3, .stride = {2, 3}, .padding = {1, 1})},
-    {.name = "stride and dilation",
-     .in = {S4(1, 1, 7, 8), S4(1, 1, 3, 2)},
-     .n_in = 2,
-     ADJOINT(3, 3, .stride = {2, 4}, .dilation = {3, 2}, .padding = {2, 1})},
-    {.name = "depthwise",
-     .in = {S4(1, 3, 4, 4), S4(1, 3, 4, 4)},
-     .n_in = 2,
-     ADJOINT(3, 3, .groups = 3, .padding = {1, 1})},
-    {.name = "no images",
-     .in = {S4(0, 2, 4, 4), S4(0, 3, 2, 2)},
-     .n_in = 2,
-     ADJOINT(3, 3, .groups = 0)},
-    {.name = "other size",
-     .in = {S4(1, 2, 4, 4), S4(1, 3, 2, 2)},
-     .n_in = 2,
-     ADJOINT(2, 3, .groups = 0),
-     .error = "expected dy of [1,3,3,2], got [1,3,2,2]"},
-    {.name = "x of rank 3",
-     .in = {{.shape = {3, {2, 4, 4}}}, S4(1, 3, 2, 2)},
-     .n_in = 2,
-     ADJOINT(3, 3, .groups = 0),
-     .error = "expected x of [N,C,H,W], got [2,4,4]"},
-    {0},
-};
-
-static const gr_op weight_grad_op = {
-    .name = "conv2d_weight_grad",
-    .family = "conv",
-    .formula = "dw[o,c,p,q] = sum_{n,i,j} x[n,c,i+p,j+q] dy[n,o,i,j] "
-               "(stride 1, no padding, no dilation)",
-    .derivation = "linear in dy: for a cotangent v of dw, conv2d(x, v); linear in x: "
-                  "conv2d_input_grad(dy, v)",
-    .n_in = 2,
-    .reads = GR_READS_IN(0) | GR_READS_IN(1),
-    .attrs_size = sizeof(adjoint_attrs),
-    .fields = adjoint_fields,
-    .infer = weight_grad_infer,
-    .forward = {[GR_F32] = weight_grad_forward, [GR_F64] = weight_grad_forward},
-    .vjp = weight_grad_vjp,
-    .samples = weight_grad_samples,
-};
-
-const gr_op *const gr__conv_ops[] = {&conv2d_op, &input_grad_op, &weight_grad_op, NULL};
+const gr_op *const gr__conv_ops[] = {&conv2d_op, NULL};
