@@ -213,17 +213,34 @@ GR_API gr_tensor *gr_full_like(gr_tensor *x, double value); /* of the shape and 
 GR_API gr_tensor *gr_zeros_like(gr_tensor *x);
 GR_API gr_tensor *gr_ones_like(gr_tensor *x);
 
-/* --- matrix products and convolution --- */
+/* --- matrix products --- */
 GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b); /* [..., m, k] . [..., k, n] -> [..., m, n] */
 GR_API gr_tensor *gr_linear(gr_tensor *x, gr_tensor *w, gr_tensor *b); /* x w^T + b: [..., in], [out, in], [out] or NULL -> [..., out] */
 
-typedef struct gr_conv2d_options {
-    int stride[2], padding[2], dilation[2]; /* [height, width]; stride and dilation 0 count as 1 */
-    int groups;                             /* 0 counts as 1 */
+/* --- convolution; options 0 count as 1 where 0 makes no sense: stride, dilation, groups --- */
+typedef struct gr_conv1d_options {
+    int stride, padding, dilation, groups;
     bool same; /* instead of padding: so many zeros that y has the size of x */
+} gr_conv1d_options;
+typedef struct gr_conv2d_options {
+    int stride[2], padding[2], dilation[2]; /* [height, width] */
+    int groups;
+    bool same;
 } gr_conv2d_options;
+GR_API gr_tensor *gr_conv1d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv1d_options o); /* [N,C,L], [O,C/groups,K], [O] or NULL -> [N,O,OL] */
 GR_API gr_tensor *gr_conv2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv2d_options o); /* [N,C,H,W], [O,C/groups,KH,KW], [O] or NULL -> [N,O,OH,OW] */
 
+typedef struct gr_conv_transpose1d_options {
+    int stride, padding, output_padding, dilation, groups;
+} gr_conv_transpose1d_options;
+typedef struct gr_conv_transpose2d_options {
+    int stride[2], padding[2], output_padding[2], dilation[2];
+    int groups;
+} gr_conv_transpose2d_options;
+GR_API gr_tensor *gr_conv_transpose1d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv_transpose1d_options o); /* [N,C,L], [C,O/groups,K], [O] or NULL -> [N,O,OL] */
+GR_API gr_tensor *gr_conv_transpose2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv_transpose2d_options o); /* [N,C,H,W], [C,O/groups,KH,KW], [O] or NULL -> [N,O,OH,OW] */
+
+/* --- pooling over windows --- */
 typedef struct gr_pool2d_options {
     int kernel[2], stride[2], padding[2]; /* stride 0: the kernel's size */
 } gr_pool2d_options;
