@@ -241,11 +241,30 @@ GR_API gr_tensor *gr_conv_transpose1d(gr_tensor *x, gr_tensor *w, gr_tensor *b, 
 GR_API gr_tensor *gr_conv_transpose2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv_transpose2d_options o); /* [N,C,H,W], [C,O/groups,KH,KW], [O] or NULL -> [N,O,OH,OW] */
 
 /* --- pooling over windows --- */
+/* Options 0 stand for: a stride of the kernel's size, no padding, dilation 1. ceil_mode lets the last
+ * window reach beyond the padding; exclude_padding, of means, divides by the elements of x alone. */
+typedef struct gr_pool1d_options {
+    int kernel, stride, padding, dilation;
+    bool ceil_mode, exclude_padding;
+} gr_pool1d_options;
 typedef struct gr_pool2d_options {
-    int kernel[2], stride[2], padding[2]; /* stride 0: the kernel's size */
+    int kernel[2], stride[2], padding[2], dilation[2]; /* [height, width] */
+    bool ceil_mode, exclude_padding;
 } gr_pool2d_options;
-GR_API gr_tensor *gr_max_pool2d(gr_tensor *x, gr_pool2d_options o); /* [N,C,H,W] -> [N,C,OH,OW]; the first of equal maxima gets the gradient */
-GR_API gr_tensor *gr_avg_pool2d(gr_tensor *x, gr_pool2d_options o); /* padding counts as zeros in the mean */
+typedef struct gr_pool3d_options {
+    int kernel[3], stride[3], padding[3], dilation[3]; /* [depth, height, width] */
+    bool ceil_mode, exclude_padding;
+} gr_pool3d_options;
+/* The first of equal maxima gets the gradient; gr_output(y, 1) is its place in the plane, int64. */
+GR_API gr_tensor *gr_max_pool1d(gr_tensor *x, gr_pool1d_options o); /* [N,C,L] -> [N,C,OL] */
+GR_API gr_tensor *gr_max_pool2d(gr_tensor *x, gr_pool2d_options o); /* [N,C,H,W] -> [N,C,OH,OW] */
+GR_API gr_tensor *gr_max_pool3d(gr_tensor *x, gr_pool3d_options o); /* [N,C,D,H,W] -> [N,C,OD,OH,OW] */
+GR_API gr_tensor *gr_adaptive_max_pool1d(gr_tensor *x, int64_t length);                /* [N,C,L] -> [N,C,length] */
+GR_API gr_tensor *gr_adaptive_max_pool2d(gr_tensor *x, int64_t height, int64_t width); /* [N,C,H,W] -> [N,C,height,width] */
+GR_API gr_tensor *gr_max_unpool(gr_tensor *x, gr_tensor *place, gr_shape size); /* y[n,c,place] = x: maxima back into planes of that size */
+GR_API gr_tensor *gr_avg_pool1d(gr_tensor *x, gr_pool1d_options o); /* sizes as for maxima; padding counts as zeros in the mean */
+GR_API gr_tensor *gr_avg_pool2d(gr_tensor *x, gr_pool2d_options o);
+GR_API gr_tensor *gr_avg_pool3d(gr_tensor *x, gr_pool3d_options o);
 
 /* --- probabilities --- */
 GR_API gr_tensor *gr_softmax(gr_tensor *x, int axis);     /* exp(x_i) / sum_j exp(x_j) */

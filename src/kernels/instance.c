@@ -8,7 +8,7 @@
 #include "conv_weight_real.c"
 #include "gemm_real.c"
 #include "index_real.c"
-#include "pool2d_real.c"
+#include "pool_real.c"
 #include "reduce_real.c"
 #include "scan_real.c"
 #include "softmax_real.c"
@@ -38,8 +38,8 @@ const gr__kernels INSTANCE = {
             [GR__CONV_WEIGHT_GRAD] = {weight_grad_prepare, weight_grad_task, weight_grad_finish},
         },
     .max_pool = max_pool,
-    .max_pool_grad = max_pool_grad,
-    .max_pool_pick = max_pool_pick,
+    .unpool = unpool,
+    .pick = pick,
     .avg_pool = avg_pool,
     .avg_pool_grad = avg_pool_grad,
 };

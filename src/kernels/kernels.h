@@ -10,7 +10,7 @@
 #include "conv.h"
 #include "gemm.h"
 #include "index.h"
-#include "pool2d.h"
+#include "pool.h"
 #include "reduce.h"
 #include "scan.h"
 #include "softmax.h"
@@ -38,8 +38,8 @@ typedef struct gr__kernels {
     void (*scatter_rows)(gr__rows *r);
     /* conv_base_real.c, conv_input_real.c, conv_weight_real.c */
     gr__conv_kernels conv[GR__CONV_KINDS];
-    /* pool2d_real.c */
-    gr__pool2d_fn *max_pool, *max_pool_grad, *max_pool_pick, *avg_pool, *avg_pool_grad;
+    /* pool_real.c */
+    gr__pool_fn *max_pool, *unpool, *pick, *avg_pool, *avg_pool_grad;
 } gr__kernels;
 
 /* The table for float32 or float64: that of the instruction set that the environment variable

@@ -158,8 +158,9 @@ START_TEST(same_padding_puts_the_odd_zero_at_the_end)
         const conv_case *c = &equal[k / 2];
         gr_dtype dtype = dtypes[k % 2];
         gr_graph *g = gr_graph_new();
-        gr_conv2d_options o = {
-            .dilation = {c->dilation[1], c->dilation[2]}, .groups = c->groups, .same = true};
+        gr_conv2d_options o = {.dilation = {c->dilation[1], c->dilation[2]},
+                               .groups = c->groups,
+                               .same = true};
         gr_tensor *x = tensor(g, dtype, GR_SHAPE(c->n, c->c, c->x[1], c->x[2]), xs);
         gr_tensor *w = tensor(g, dtype, GR_SHAPE(c->o, c->c / c->groups, c->w[1], c->w[2]), ws);
         gr_shape ys = GR_SHAPE(c->n, c->o, c->x[1], c->x[2]);
@@ -181,7 +182,17 @@ END_TEST
 static const conv_case transposed[] = {
     {"plain", 2, 3, 4, {1, 6, 7}, {1, 2, 3}, {1, 1, 1}, {0}, {0}, {1, 1, 1}, 1},
     {"stride", 1, 2, 3, {1, 9, 8}, {1, 3, 2}, {1, 2, 3}, {0, 1, 0}, {0, 1, 0}, {1, 1, 1}, 1},
-    {"output padding", 1, 2, 3, {1, 10, 10}, {1, 3, 2}, {1, 2, 3}, {0, 1, 1}, {0, 1, 1}, {1, 1, 1}, 1},
+    {"output padding",
+     1,
+     2,
+     3,
+     {1, 10, 10},
+     {1, 3, 2},
+     {1, 2, 3},
+     {0, 1, 1},
+     {0, 1, 1},
+     {1, 1, 1},
+     1},
     {"dilation", 1, 4, 2, {1, 8, 9}, {1, 3, 2}, {1, 1, 2}, {0, 2, 1}, {0, 2, 1}, {1, 2, 3}, 2},
 };
 
@@ -217,11 +228,14 @@ END_TEST
 
 START_TEST(conv_transpose1d_is_the_same_in_one_axis)
 {
-    static const conv_case c = {"row", 2, 4, 6, {1, 1, 11}, {1, 1, 3},
+    static const conv_case c = {"row",     2,         4,         6,         {1, 1, 11}, {1, 1, 3},
                                 {1, 1, 3}, {0, 0, 1}, {0, 0, 1}, {1, 1, 2}, 2};
     gr_graph *g = gr_graph_new();
-    gr_conv_transpose1d_options o = {
-        .stride = 3, .padding = 1, .output_padding = output_padding(&c, 2), .dilation = 2, .groups = 2};
+    gr_conv_transpose1d_options o = {.stride = 3,
+                                     .padding = 1,
+                                     .output_padding = output_padding(&c, 2),
+                                     .dilation = 2,
+                                     .groups = 2};
     gr_tensor *x = tensor(g, GR_F64, GR_SHAPE(2, 6, out_size(&c, 2)), xs);
     memset(expected, 0, sizeof expected);
     convolve(&c, NULL, ws, NULL, expected, xs);

@@ -52,7 +52,9 @@ static void mean_for_sum(rule *r)
 static double pool_window(const rule *r)
 {
     const int *kernel = rule_attribute(r, "kernel", GR_FIELD_INT);
-    return kernel ? kernel[0] * kernel[1] : 1;
+    double n = 1;
+    for (int i = 2; kernel && i < gr_shape_of(r->x[0])->rank; i++) n *= kernel[i - 2];
+    return n;
 }
 
 static double rows(const rule *r)
@@ -72,7 +74,8 @@ static const struct {
 } means[] = {{"mean", identity_mean},     {"mse", identity_mean},
              {"scale", identity_mean}, /* what stands for the inputs of a definition */
              {"cross_entropy", rows},     {"cross_entropy_grad", rows},
-             {"avg_pool2d", pool_window}, {"avg_pool2d_grad", pool_window}};
+             {"avg_pool1d", pool_window}, {"avg_pool2d", pool_window},
+             {"avg_pool3d", pool_window}, {"avg_pool3d_grad", pool_window}};
 
 static double elements_of_mean(const gr_op *op, const rule *r)
 {
