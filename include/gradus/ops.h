@@ -388,7 +388,21 @@ GR_API gr_tensor *gr_dropout(gr_tensor *x, double p); /* zero with probability p
 
 /* --- indexing --- */
 GR_API gr_tensor *gr_embedding(gr_tensor *w, gr_tensor *index);          /* [V,D], int64 [...] -> [..., D] */
-GR_API gr_tensor *gr_gather(gr_tensor *x, int axis, gr_tensor *index);   /* y[i][j] = x[i][index[i][j]] for axis 1; shapes equal but on the axis */
+GR_API gr_tensor *gr_gather(gr_tensor *x, int axis, gr_tensor *index);   /* y[i][j] = x[i][index[i][j]] for axis 1; index of the shape of x or smaller, but on the axis */
+GR_API gr_tensor *gr_take_along(gr_tensor *x, gr_tensor *index, int axis); /* gr_gather with broadcasting */
+GR_API gr_tensor *gr_index_select(gr_tensor *x, int axis, gr_tensor *index); /* y[:, j] = x[:, index[j]] for axis 1 */
+GR_API gr_tensor *gr_index_add(gr_tensor *x, int axis, gr_tensor *index, gr_tensor *s);   /* x with x[:, index[j]] += s[:, j] */
+GR_API gr_tensor *gr_scatter_add(gr_tensor *x, int axis, gr_tensor *index, gr_tensor *s); /* x with x[i][index[i][j]] += s[i][j] */
+GR_API gr_tensor *gr_scatter(gr_tensor *x, int axis, gr_tensor *index, gr_tensor *s);     /* x with x[i][index[i][j]] = s[i][j]; the last wins */
+GR_API gr_tensor *gr_one_hot(gr_tensor *index, int64_t classes, gr_dtype dtype); /* int64 [...] -> [..., classes] */
+GR_API gr_tensor *gr_masked_fill(gr_tensor *x, gr_tensor *mask, double value);   /* mask ? value : x */
+
+/* --- order along an axis; NaN is larger than every number --- */
+GR_API gr_tensor *gr_sort(gr_tensor *x, int axis, bool descending);    /* stable; output 1: where from, int64 */
+GR_API gr_tensor *gr_argsort(gr_tensor *x, int axis, bool descending); /* output 1 of gr_sort */
+GR_API gr_tensor *gr_topk(gr_tensor *x, int64_t k, int axis, bool smallest); /* the k largest, in order; output 1: where from, int64 */
+GR_API gr_tensor *gr_median(gr_tensor *x, int axis, bool keepdim);     /* the lower of two; output 1: where from, int64 */
+GR_API gr_tensor *gr_searchsorted(gr_tensor *sorted, gr_tensor *x, bool right); /* int64: how many are < x (right: <= x) */
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,8 @@ typedef struct gr__gather {
     const int64_t *index;
     const void *from; /* the long array to gather, the brief one to scatter */
     void *to;
+    uint8_t *stays; /* scatter_put: [outer, m, inner], which are not written over */
+    uint8_t *taken; /* scatter_put: scratch, [outer, n, inner] */
 } gr__gather;
 
 /* Whole rows: the table is [rows, columns], the list [n, columns], the index [n]. */

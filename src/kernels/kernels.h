@@ -34,6 +34,9 @@ typedef struct gr__kernels {
     /* index_real.c */
     void (*gather)(gr__gather *g);
     void (*scatter)(gr__gather *g);
+    void (*scatter_add)(gr__gather *g);
+    void (*scatter_put)(gr__gather *g);
+    void (*index_add)(gr__gather *g);
     void (*take_rows)(gr__rows *r);
     void (*scatter_rows)(gr__rows *r);
     /* conv_base_real.c, conv_input_real.c, conv_weight_real.c */

@@ -36,6 +36,8 @@ gr_status gr__check_index_but(gr_exec *e, int input, const char *name, int64_t l
                               const int64_t *exempt);
 /* For a shape rule: whether in[input] is int64. */
 bool gr__infer_index(gr_infer *c, int input, const char *name);
+/* For a shape rule: whether in[1] has the shape of in[0] but for the size along the axis. */
+bool gr__infer_alike(gr_infer *c, int axis);
 /* Adds dy, picked along an axis of size n by index, back to where it came from. */
 gr_tensor *gr__gather_grad(gr_tensor *dy, gr_tensor *index, int axis, int64_t n);
 

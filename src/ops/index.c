@@ -54,6 +54,17 @@ bool gr__infer_index(gr_infer *c, int input, const char *name)
     return gr_infer_fail(c, "the %s is %s, expected int64", name, gr_dtype_name(dtype));
 }
 
+bool gr__infer_alike(gr_infer *c, int axis)
+{
+    const gr_shape *a = gr_shape_of(c->in[0]), *b = gr_shape_of(c->in[1]);
+    gr__axis(&axis, a->rank);
+    bool fits = a->rank == b->rank;
+    for (int i = 0; fits && i < a->rank; i++) fits = i == axis || a->dim[i] == b->dim[i];
+    if (fits) return true;
+    return gr_infer_fail(c, "expected an index of the shape of x but along axis %d, got %s with %s",
+                         axis, gr_infer_shape(c, 0), gr_infer_shape(c, 1));
+}
+
 /* --- embedding --- */
 
 static bool embedding_infer(gr_infer *c)
@@ -205,22 +216,10 @@ typedef struct gather_attrs {
 
 static const gr_field gather_fields[] = {GR_FIELD(gather_attrs, axis, GR_FIELD_INT), {0}};
 
-/* Whether both have one shape but for the size along the axis. */
-static bool alike(gr_infer *c, int axis)
-{
-    const gr_shape *a = gr_shape_of(c->in[0]), *b = gr_shape_of(c->in[1]);
-    gr__axis(&axis, a->rank);
-    bool fits = a->rank == b->rank;
-    for (int i = 0; fits && i < a->rank; i++) fits = i == axis || a->dim[i] == b->dim[i];
-    if (fits) return true;
-    return gr_infer_fail(c, "expected an index of the shape of x but along axis %d, got %s with %s",
-                         axis, gr_infer_shape(c, 0), gr_infer_shape(c, 1));
-}
-
 static bool gather_infer(gr_infer *c)
 {
     int axis = ((const gather_attrs *)c->attrs)->axis;
-    if (!gr__infer_index(c, 1, "index") || !gr__along_infer(c, axis) || !alike(c, axis))
+    if (!gr__infer_index(c, 1, "index") || !gr__along_infer(c, axis) || !gr__infer_alike(c, axis))
         return false;
     c->shape[0] = *gr_shape_of(c->in[1]);
     return true;
@@ -230,7 +229,8 @@ static gr_status gather_forward(gr_exec *e)
 {
     int axis = ((const gather_attrs *)e->attrs)->axis;
     gr__along x = gr__along_axis(e->in[0].shape, axis), y = gr__along_axis(e->in[1].shape, axis);
-    gr__gather g = {x.outer, x.n, y.n, x.inner, e->in[1].data, e->in[0].data, e->out[0].data};
+    gr__gather g = {x.outer, x.n, y.n, x.inner, e->in[1].data, e->in[0].data, e->out[0].data,
+                    NULL, NULL};
     if (gr__check_index(e, 1, "index", g.n)) return GR_ERR_ARGUMENT;
     gr__kernels_for(e->in[0].dtype)->gather(&g);
     return GR_OK;
@@ -274,13 +274,54 @@ static const gr_op gather_op = {
     .samples = gather_samples,
 };
 
+/* The part of x that an index smaller than x, save along the axis, reaches: as in PyTorch. */
+static gr_tensor *within_index(gr_tensor *x, int axis, gr_tensor *index)
+{
+    const gr_shape *part = gr_shape_of(index);
+    const int rank = gr_shape_of(x)->rank;
+    if (!gr__axis(&axis, rank) || part->rank != rank) return x;
+    for (int i = 0; i < rank; i++)
+        if (i != axis && part->dim[i] < gr_shape_of(x)->dim[i])
+            x = gr_slice(x, i, 0, part->dim[i], 1);
+    return x;
+}
+
 /* Elements of x along an axis, chosen for each place: y[i][j] = x[i][index[i][j]] for axis 1. x and
- * index (int64) have one shape but along the axis; y has the shape of index. An index outside
- * [0, size of the axis) is an error when the value is computed. */
+ * index (int64) have as many axes, and index is at most as large but along the axis; y has the shape
+ * of index. An index outside [0, size of the axis) is an error when the value is computed. */
 gr_tensor *gr_gather(gr_tensor *x, int axis, gr_tensor *index)
 {
     gr_tensor *in[2] = {x, index};
+    if (x && index && gr_graph_of(x)) {
+        gr_graph *g = gr_graph_of(x);
+        gr_site_begin(g, GR_HERE);
+        in[0] = within_index(x, axis, index);
+        gr_tensor *y = gr__apply(NULL, &gather_op, in, 2, &(gather_attrs){axis}, GR_HERE);
+        gr_site_end(g);
+        return y;
+    }
     return gr__apply(NULL, &gather_op, in, 2, &(gather_attrs){axis}, GR_HERE);
+}
+
+/* As gr_gather, but x and index stretch to a common shape but along the axis: take_along_axis of
+ * NumPy and the array API. */
+gr_tensor *gr_take_along(gr_tensor *x, gr_tensor *index, int axis)
+{
+    if (!x || !index || gr__is_nil(x) || gr__is_nil(index)) return gr_gather(x, axis, index);
+    gr_shape from = *gr_shape_of(x), at = *gr_shape_of(index), joined;
+    int along = axis;
+    if (from.rank != at.rank || !gr__axis(&along, from.rank)) return gr_gather(x, axis, index);
+    int64_t n = from.dim[along], m = at.dim[along];
+    from.dim[along] = at.dim[along] = 1;
+    if (!gr__shape_broadcast(&from, &at, &joined)) return gr_gather(x, axis, index);
+    from = at = joined;
+    from.dim[along] = n;
+    at.dim[along] = m;
+    gr_graph *g = gr_graph_of(x);
+    gr_site_begin(g, GR_HERE);
+    gr_tensor *y = gr_gather(gr_expand(x, from), axis, gr_expand(index, at));
+    gr_site_end(g);
+    return y;
 }
 
 /* --- gather_grad --- */
@@ -312,7 +353,8 @@ static gr_status gather_grad_forward(gr_exec *e)
 {
     int axis = ((const gather_grad_attrs *)e->attrs)->axis;
     gr__along x = gr__along_axis(e->in[0].shape, axis), y = gr__along_axis(e->out[0].shape, axis);
-    gr__gather g = {x.outer, y.n, x.n, x.inner, e->in[1].data, e->in[0].data, e->out[0].data};
+    gr__gather g = {x.outer, y.n, x.n, x.inner, e->in[1].data, e->in[0].data, e->out[0].data,
+                    NULL, NULL};
     if (gr__check_index(e, 1, "index", g.n)) return GR_ERR_ARGUMENT;
     gr__kernels_for(e->in[0].dtype)->scatter(&g);
     return GR_OK;
