@@ -108,15 +108,17 @@ double *rule_sensitivity(const rule *r, int i)
 
 /* --- alive --- */
 
-static bool differ(const double *right, const double *wrong, int64_t n)
+/* More than rounding does, of which float32 has more. */
+static bool differ(const double *right, const double *wrong, int64_t n, gr_dtype dtype)
 {
+    const double rounding = dtype == GR_F32 ? 1e-6 : 1e-7;
     double size = 0, off = 0;
     for (int64_t i = 0; i < n; i++) {
         double a = right ? right[i] : 0, b = wrong ? wrong[i] : 0;
         size += a * a;
         off += (a - b) * (a - b);
     }
-    return !(off <= 1e-14 * size);
+    return !(off <= rounding * rounding * size);
 }
 
 static bool differ_in(const rule *right, const rule *wrong, int i)
@@ -124,7 +126,8 @@ static bool differ_in(const rule *right, const rule *wrong, int i)
     double *a = rule_values(right->dx[i]), *b = rule_values(wrong->dx[i]);
     double *lost = wrong->overwrites[i] ? rule_values(right->sum[i]) : NULL;
     int64_t n = gr_numel(right->x[i]);
-    bool different = differ(a, b, n) || (lost && differ(NULL, lost, n));
+    gr_dtype dtype = gr_dtype_of(right->x[i]);
+    bool different = differ(a, b, n, dtype) || (lost && differ(NULL, lost, n, dtype));
     free(a);
     free(b);
     free(lost);
