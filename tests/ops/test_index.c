@@ -232,6 +232,28 @@ START_TEST(gather_of_scalars_of_nothing_and_of_views)
 }
 END_TEST
 
+START_TEST(gather_takes_a_smaller_index_and_take_along_broadcasts)
+{
+    const double x0[6] = {1, 2, 3, 4, 5, 6};
+    const int64_t index[3] = {2, 0, 1}, rows[2] = {1, 0};
+    gr_tensor *x = make(GR_F64, x0, GR_SHAPE(2, 3)), *d;
+    gr_tensor *y = gr_gather(x, 1, gr_from_data(g, GR_I64, GR_SHAPE(1, 3), index)); /* row 0 alone */
+    ck_assert(gr_shape_equal(gr_shape_of(y), &GR_SHAPE(1, 3)));
+    ck_assert(values(y)[0] == 3 && values(y)[1] == 1 && values(y)[2] == 2);
+    ck_assert_int_eq(gr_grad(y, &x, 1, &d), GR_OK);
+    for (int i = 0; i < 6; i++) ck_assert_double_eq(values(d)[i], i < 3);
+    gr_tensor *both = gr_take_along(x, gr_from_data(g, GR_I64, GR_SHAPE(1, 3), index), -1);
+    ck_assert(gr_shape_equal(gr_shape_of(both), &GR_SHAPE(2, 3)));
+    ck_assert(values(both)[3] == 6 && values(both)[4] == 4 && values(both)[5] == 5);
+    gr_tensor *row = gr_slice(x, 0, 0, 1, 1), *column = gr_from_data(g, GR_I64, GR_SHAPE(2, 1), rows);
+    gr_tensor *picked_two = gr_take_along(row, column, 1);
+    ck_assert(gr_shape_equal(gr_shape_of(picked_two), &GR_SHAPE(2, 1)));
+    ck_assert(values(picked_two)[0] == 2 && values(picked_two)[1] == 1);
+    gr_take_along(x, gr_from_data(g, GR_I64, GR_SHAPE(3), index), 1);
+    assert_error("gather: expected an index of the shape of x");
+}
+END_TEST
+
 START_TEST(a_bad_gather_is_named)
 {
     const int64_t bad[4] = {0, 1, 3, 0};
@@ -288,4 +310,5 @@ SUITE("index", setup, teardown, embedding_copies_rows_and_adds_their_cotangents,
       embedding_of_one_index_of_none_and_of_a_strided_index, a_bad_index_of_embedding_is_named,
       gather_picks_and_adds_back, gather_along_the_first_and_the_last_axis,
       derivatives_of_gather_agree_with_differences, gather_of_scalars_of_nothing_and_of_views,
-      a_bad_gather_is_named, the_same_bits_from_one_thread_and_two)
+      gather_takes_a_smaller_index_and_take_along_broadcasts, a_bad_gather_is_named,
+      the_same_bits_from_one_thread_and_two)
