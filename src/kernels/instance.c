@@ -9,6 +9,7 @@
 #include "gemm_real.c"
 #include "index_real.c"
 #include "pool_real.c"
+#include "recurrent_real.c"
 #include "reduce_real.c"
 #include "scan_real.c"
 #include "softmax_real.c"
@@ -39,6 +40,15 @@ const gr__kernels INSTANCE = {
             [GR__CONV_FORWARD] = {forward_prepare, forward_task, NULL},
             [GR__CONV_INPUT_GRAD] = {input_grad_prepare, input_grad_task, input_grad_plain},
             [GR__CONV_WEIGHT_GRAD] = {weight_grad_prepare, weight_grad_task, weight_grad_finish},
+        },
+    .cell =
+        {
+            .rnn = rnn_row,
+            .rnn_grad = rnn_grad_row,
+            .lstm = lstm_row,
+            .lstm_grad = lstm_grad_row,
+            .gru = gru_row,
+            .gru_grad = gru_grad_row,
         },
     .max_pool = max_pool,
     .unpool = unpool,

@@ -11,6 +11,7 @@
 #include "gemm.h"
 #include "index.h"
 #include "pool.h"
+#include "recurrent.h"
 #include "reduce.h"
 #include "scan.h"
 #include "softmax.h"
@@ -41,6 +42,8 @@ typedef struct gr__kernels {
     void (*scatter_rows)(gr__rows *r);
     /* conv_base_real.c, conv_input_real.c, conv_weight_real.c */
     gr__conv_kernels conv[GR__CONV_KINDS];
+    /* recurrent_real.c */
+    gr__cell_kernels cell;
     /* pool_real.c */
     gr__pool_fn *max_pool, *unpool, *pick, *avg_pool, *avg_pool_grad;
 } gr__kernels;
