@@ -266,6 +266,33 @@ GR_API gr_tensor *gr_avg_pool1d(gr_tensor *x, gr_pool1d_options o); /* sizes as 
 GR_API gr_tensor *gr_avg_pool2d(gr_tensor *x, gr_pool2d_options o);
 GR_API gr_tensor *gr_avg_pool3d(gr_tensor *x, gr_pool3d_options o);
 
+/* --- recurrent networks: weights as PyTorch has them, gates i f g o of an LSTM, r z n of a GRU --- */
+typedef enum gr_rnn_nonlinearity { GR_RNN_TANH, GR_RNN_RELU } gr_rnn_nonlinearity;
+
+typedef struct gr_rnn_weights {
+    gr_tensor *w_ih, *w_hh; /* [G H, in], [G H, H] with G gates: 1, LSTM 4, GRU 3 */
+    gr_tensor *b_ih, *b_hh; /* [G H], both or none */
+} gr_rnn_weights;
+GR_API gr_tensor *gr_rnn_cell(gr_tensor *x, gr_tensor *h, gr_rnn_weights w, gr_rnn_nonlinearity f); /* f(w_ih x + b_ih + w_hh h + b_hh): [...,in], [...,H] -> [...,H] */
+GR_API gr_tensor *gr_lstm_cell(gr_tensor *x, gr_tensor *h, gr_tensor *c, gr_rnn_weights w); /* the next h; gr_output(h, 1) is the next c */
+GR_API gr_tensor *gr_gru_cell(gr_tensor *x, gr_tensor *h, gr_rnn_weights w);                /* the next h */
+
+typedef struct gr_rnn_options {
+    int layers;                       /* 0 counts as 1 */
+    bool bidirectional;
+    bool batch_first;                 /* x and y are [N,T,...] */
+    double dropout;                   /* between layers; 0 when not training */
+    gr_rnn_nonlinearity nonlinearity; /* of gr_rnn */
+} gr_rnn_options;
+typedef struct gr_recurrent {
+    gr_tensor *y, *h, *c; /* [T,N,D H], [L D,N,H] twice, with D directions and L layers; c is NULL but for an LSTM */
+} gr_recurrent;
+/* x: [T,N,in]; h0, c0: [L D,N,H] or NULL, zeros; lengths: int64 [N] or NULL; w: L D of them, layer by
+ * layer, forward before reverse. Beyond a row's length y is 0; h and c are those at its end. */
+GR_API gr_recurrent gr_rnn(gr_tensor *x, gr_tensor *h0, gr_tensor *lengths, const gr_rnn_weights *w, gr_rnn_options o);
+GR_API gr_recurrent gr_lstm(gr_tensor *x, gr_tensor *h0, gr_tensor *c0, gr_tensor *lengths, const gr_rnn_weights *w, gr_rnn_options o);
+GR_API gr_recurrent gr_gru(gr_tensor *x, gr_tensor *h0, gr_tensor *lengths, const gr_rnn_weights *w, gr_rnn_options o);
+
 /* --- probabilities --- */
 GR_API gr_tensor *gr_softmax(gr_tensor *x, int axis);     /* exp(x_i) / sum_j exp(x_j) */
 GR_API gr_tensor *gr_log_softmax(gr_tensor *x, int axis); /* x_i - log sum_j exp(x_j) */
