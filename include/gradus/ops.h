@@ -410,8 +410,23 @@ typedef struct gr_multi_margin_options {
 GR_API gr_tensor *gr_multi_margin(gr_tensor *x, gr_tensor *target); /* sum over i != t of max(0, margin - x_t + x_i)^p / C; [N,C], int64 [N] */
 GR_API gr_tensor *gr_multi_margin_loss(gr_tensor *x, gr_tensor *target, gr_tensor *weight, gr_multi_margin_options o); /* weight [C] or NULL */
 
-/* --- random --- */
+/* --- random; each call draws anew from the graph's seed --- */
 GR_API gr_tensor *gr_dropout(gr_tensor *x, double p); /* zero with probability p, else x / (1 - p) */
+GR_API gr_tensor *gr_dropout_channels(gr_tensor *x, double p); /* the same for whole channels of [N,C,...] */
+GR_API gr_tensor *gr_alpha_dropout(gr_tensor *x, double p);    /* for selu: keeps mean 0, variance 1 */
+GR_API gr_tensor *gr_rand(gr_graph *g, gr_dtype dtype, gr_shape shape);  /* uniform in [0, 1) */
+GR_API gr_tensor *gr_randn(gr_graph *g, gr_dtype dtype, gr_shape shape); /* normal, mean 0, variance 1 */
+GR_API gr_tensor *gr_rand_exponential(gr_graph *g, gr_dtype dtype, gr_shape shape); /* -log u */
+GR_API gr_tensor *gr_rand_gumbel(gr_graph *g, gr_dtype dtype, gr_shape shape);      /* -log(-log u) */
+GR_API gr_tensor *gr_randint(gr_graph *g, int64_t low, int64_t high, gr_shape shape); /* int64 of [low, high) */
+GR_API gr_tensor *gr_randperm(gr_graph *g, int64_t n);                   /* 0 ... n - 1 shuffled */
+GR_API gr_tensor *gr_bernoulli(gr_tensor *p);                  /* 1 with probability p, else 0 */
+GR_API gr_tensor *gr_uniform(gr_tensor *low, gr_tensor *high); /* in [low, high) */
+GR_API gr_tensor *gr_normal(gr_tensor *mean, gr_tensor *std);
+GR_API gr_tensor *gr_exponential(gr_tensor *rate);             /* mean 1 / rate */
+GR_API gr_tensor *gr_gumbel(gr_tensor *loc, gr_tensor *scale);
+GR_API gr_tensor *gr_gumbel_softmax(gr_tensor *x, int axis, double tau, bool hard); /* a soft random choice with probabilities softmax(x) */
+GR_API gr_tensor *gr_multinomial(gr_tensor *w, int64_t n, bool replacement); /* [..., C] -> int64 [..., n]: k with probability w_k / sum(w) */
 
 /* --- indexing --- */
 GR_API gr_tensor *gr_embedding(gr_tensor *w, gr_tensor *index);          /* [V,D], int64 [...] -> [..., D] */
