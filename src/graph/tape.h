@@ -148,10 +148,11 @@ static inline bool gr__is_float(gr_dtype dtype)
     return dtype == GR_F32 || dtype == GR_F64;
 }
 
-/* Truth values have tiles of their own; every other element-wise op has one for floats. */
+/* Whether the op has a tile for any dtype: some are over integers or truth values alone. */
 static inline bool gr__is_elementwise(const gr_op *op)
 {
-    return op->tile[GR_F64] || op->tile[GR_F32] || op->tile[GR_BOOL];
+    return op->tile[GR_F64] || op->tile[GR_F32] || op->tile[GR_I64] || op->tile[GR_U8] ||
+           op->tile[GR_BOOL];
 }
 
 /* --- storage (storage.c) --- */
