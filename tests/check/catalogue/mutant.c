@@ -100,8 +100,10 @@ void rule_call(rule *r)
 double *rule_sensitivity(const rule *r, int i)
 {
     rule fixed = rule_copy(r);
-    for (int k = 0; k < r->p.n_out; k++)
-        if (r->dy[k]) fixed.dy[k] = rule_weights(r->dy[k]);
+    for (int k = 0; k < r->p.n_out; k++) {
+        gr_dtype dtype = gr_dtype_of(r->y[k]);
+        if (dtype == GR_F32 || dtype == GR_F64) fixed.dy[k] = rule_weights(r->y[k]);
+    }
     rule_call(&fixed);
     return rule_values(fixed.dx[i]);
 }
