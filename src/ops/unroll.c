@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { INPUTS = GR_SAMPLE_INPUTS };
+enum { INPUTS = GR_SAMPLE_INPUTS, MOST_LAYERS = 1 << 16 };
 
 /* --- attributes --- */
 
@@ -333,7 +333,8 @@ static gr_tensor *check_stack(const stack *s, gr_tensor *x, const gr_rnn_weights
     char text[GR_SHAPE_TEXT];
     gr_graph *g = gr_graph_of(x);
     const gr_shape *size = gr_shape_of(x);
-    if (o->layers < 0) return gr_fail(g, "%s: %d layers, expected at least one", name, o->layers);
+    if (o->layers < 0 || o->layers > MOST_LAYERS)
+        return gr_fail(g, "%s: %d layers, expected 1 to %d", name, o->layers, MOST_LAYERS);
     if (!(o->dropout >= 0 && o->dropout <= 1))
         return gr_fail(g, "%s: dropout is %g, expected a probability", name, o->dropout);
     if (size->rank != 3)

@@ -1,5 +1,6 @@
 /* test_recurrent.c - recurrent layers against the same networks unrolled from primitive ops. */
 /* SPDX-License-Identifier: MIT */
+#include "inject.h"
 #include "kernels.h"
 #include "suite.h"
 
@@ -567,6 +568,47 @@ START_TEST(bits_do_not_depend_on_threads)
 }
 END_TEST
 
+/* --- memory --- */
+
+static void training_step(gr_graph *graph, gr_param *const *p)
+{
+    static const int64_t lengths[3] = {6, 2, 4};
+    static const float x[6 * 3 * 20];
+    gr_graph_reset(graph);
+    gr_tensor *in = gr_from_data(graph, GR_F32, GR_SHAPE(6, 3, 20), x);
+    gr_tensor *length = gr_from_data(graph, GR_I64, GR_SHAPE(3), lengths);
+    gr_rnn_weights w[2];
+    for (int i = 0; i < 2; i++)
+        w[i] = (gr_rnn_weights){gr_use(graph, p[4 * i]), gr_use(graph, p[4 * i + 1]),
+                                gr_use(graph, p[4 * i + 2]), gr_use(graph, p[4 * i + 3])};
+    gr_recurrent r = gr_lstm(in, NULL, NULL, length, w, (gr_rnn_options){.bidirectional = true});
+    gr_backward(gr_add(gr_sum_all(gr_square(r.y)), gr_sum_all(r.c)));
+}
+
+START_TEST(a_training_step_allocates_nothing_once_warm)
+{
+    gr_param *p[8];
+    int64_t count[6];
+    inject_begin();
+    gr_graph *graph = gr_graph_new();
+    for (int i = 0; i < 8; i++) {
+        gr_shape shape = i % 4 < 2 ? GR_SHAPE(120, i % 4 ? 30 : 20) : GR_SHAPE(120);
+        p[i] = gr_param_new("p", GR_F32, shape, NULL);
+    }
+    for (int step = 0; step < 6; step++) {
+        training_step(graph, p);
+        count[step] = inject_allocations();
+    }
+    const bool fine = gr_graph_error(graph) == NULL;
+    gr_graph_free(graph);
+    for (int i = 0; i < 8; i++) gr_param_release(p[i]);
+    ck_assert_int_eq(inject_live(), 0);
+    inject_end();
+    ck_assert(fine);
+    ck_assert_int_eq(count[5], count[1]);
+}
+END_TEST
+
 /* --- errors --- */
 
 static network valid_network(void)
@@ -581,7 +623,7 @@ START_TEST(what_does_not_fit_is_named)
     network m = valid_network();
     m.o.layers = -1;
     run(&m);
-    assert_error("lstm: -1 layers, expected at least one");
+    assert_error("lstm: -1 layers, expected 1 to 65536");
     m = valid_network();
     m.o.dropout = 1.5;
     run(&m);
@@ -642,4 +684,5 @@ SUITE("recurrent", setup, teardown, layers_equal_the_network_unrolled_from_primi
       nan_stays_in_its_row_and_behind_the_end_reaches_nothing,
       saturated_gates_give_finite_values_and_gradients, without_steps_rows_or_units_the_state_stays,
       dropout_is_between_layers_and_can_be_replayed, bits_do_not_depend_on_threads,
-      what_does_not_fit_is_named, a_length_beyond_the_steps_is_an_error_when_computed)
+      a_training_step_allocates_nothing_once_warm, what_does_not_fit_is_named,
+      a_length_beyond_the_steps_is_an_error_when_computed)
