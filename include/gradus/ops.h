@@ -410,6 +410,35 @@ typedef struct gr_multi_margin_options {
 GR_API gr_tensor *gr_multi_margin(gr_tensor *x, gr_tensor *target); /* sum over i != t of max(0, margin - x_t + x_i)^p / C; [N,C], int64 [N] */
 GR_API gr_tensor *gr_multi_margin_loss(gr_tensor *x, gr_tensor *target, gr_tensor *weight, gr_multi_margin_options o); /* weight [C] or NULL */
 
+typedef struct gr_distance_options {
+    double p, eps; /* 0: 2 and 1e-6 */
+    bool keepdim;
+} gr_distance_options;
+GR_API gr_tensor *gr_cosine_similarity(gr_tensor *a, gr_tensor *b, int axis, double eps); /* a.b / (|a| |b|) along the axis; eps 0: 1e-8 */
+GR_API gr_tensor *gr_pairwise_distance(gr_tensor *a, gr_tensor *b, gr_distance_options o); /* |a - b + eps|_p along the last axis */
+GR_API gr_tensor *gr_cosine_embedding(gr_tensor *a, gr_tensor *b, gr_tensor *target); /* t > 0 ? 1 - cos : max(0, cos - margin); [...,D], [...,D], [...] */
+GR_API gr_tensor *gr_cosine_embedding_loss(gr_tensor *a, gr_tensor *b, gr_tensor *target, gr_margin_options o);
+GR_API gr_tensor *gr_contrastive(gr_tensor *a, gr_tensor *b, gr_tensor *target); /* ((1 - t) d^2 + t max(0, margin - d)^2) / 2, d = |a - b|; [...,D], [...,D], [...] */
+GR_API gr_tensor *gr_contrastive_loss(gr_tensor *a, gr_tensor *b, gr_tensor *target, gr_hinge_options o);
+
+typedef struct gr_triplet_options {
+    gr_reduction reduction;
+    double margin; /* 0: 1 */
+    double p, eps; /* of gr_pairwise_distance */
+    bool swap;     /* the negative's distance is the lesser of those to anchor and positive */
+} gr_triplet_options;
+GR_API gr_tensor *gr_triplet_margin(gr_tensor *anchor, gr_tensor *positive, gr_tensor *negative); /* max(0, d(a, p) - d(a, n) + margin), all [...,D] */
+GR_API gr_tensor *gr_triplet_margin_loss(gr_tensor *anchor, gr_tensor *positive, gr_tensor *negative, gr_triplet_options o);
+GR_API gr_tensor *gr_negative_sampling(gr_tensor *x, gr_tensor *target, gr_tensor *noise); /* [N,D], [N,D], [N,K,D]: -log s(u.v) - sum_k log s(-u.n_k), s the sigmoid */
+GR_API gr_tensor *gr_negative_sampling_loss(gr_tensor *x, gr_tensor *target, gr_tensor *noise, gr_loss_options o);
+
+typedef struct gr_info_nce_options {
+    gr_reduction reduction;
+    double temperature; /* 0: 0.1 */
+} gr_info_nce_options;
+GR_API gr_tensor *gr_info_nce(gr_tensor *query, gr_tensor *key); /* cross-entropy of cos(q_n, k_m) / temperature, m = n being right; both [N,D] */
+GR_API gr_tensor *gr_info_nce_loss(gr_tensor *query, gr_tensor *key, gr_info_nce_options o);
+
 /* --- random; each call draws anew from the graph's seed --- */
 GR_API gr_tensor *gr_dropout(gr_tensor *x, double p); /* zero with probability p, else x / (1 - p) */
 GR_API gr_tensor *gr_dropout_channels(gr_tensor *x, double p); /* the same for whole channels of [N,C,...] */
