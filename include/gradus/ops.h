@@ -439,6 +439,14 @@ typedef struct gr_info_nce_options {
 GR_API gr_tensor *gr_info_nce(gr_tensor *query, gr_tensor *key); /* cross-entropy of cos(q_n, k_m) / temperature, m = n being right; both [N,D] */
 GR_API gr_tensor *gr_info_nce_loss(gr_tensor *query, gr_tensor *key, gr_info_nce_options o);
 
+typedef struct gr_ctc_options {
+    gr_reduction reduction; /* the mean divides each loss by the length of its target first */
+    int64_t blank;
+    bool zero_infinity; /* impossible targets count 0, not Inf */
+} gr_ctc_options;
+GR_API gr_tensor *gr_ctc(gr_tensor *log_probs, gr_tensor *targets, gr_tensor *input_lengths, gr_tensor *target_lengths); /* -log p(target), blanks dropped; [T,N,C], int64 [N,S], [N], [N] */
+GR_API gr_tensor *gr_ctc_loss(gr_tensor *log_probs, gr_tensor *targets, gr_tensor *input_lengths, gr_tensor *target_lengths, gr_ctc_options o);
+
 /* --- random; each call draws anew from the graph's seed --- */
 GR_API gr_tensor *gr_dropout(gr_tensor *x, double p); /* zero with probability p, else x / (1 - p) */
 GR_API gr_tensor *gr_dropout_channels(gr_tensor *x, double p); /* the same for whole channels of [N,C,...] */
