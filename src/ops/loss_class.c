@@ -195,7 +195,8 @@ static gr_tensor *nll_define(gr_tensor *const *x, int n, const void *attrs)
 {
     const gr_nll_options *o = attrs;
     gr_tensor *weight = n > 2 ? x[2] : NULL;
-    if (!gr__class_rows_fit("nll", x[0], x[1]) || (weight && !gr__class_weights_fit("nll", x[0], weight)))
+    if (!gr__class_rows_fit("nll", x[0], x[1]) ||
+        (weight && !gr__class_weights_fit("nll", x[0], weight)))
         return gr__loss_failed(x[0]);
     gr__class_targets r = gr__class_targets_of(x[0], x[1], weight, o);
     gr_tensor *loss = gr__class_taken(&r, x[0]);

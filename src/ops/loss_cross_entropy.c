@@ -81,7 +81,8 @@ static void turn(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-static void turn_all(const gr__along *a, const gr_value *like, const void *from, void *to, bool back)
+static void turn_all(const gr__along *a, const gr_value *like, const void *from, void *to,
+                     bool back)
 {
     rows_job job = {*a, from, to, gr_dtype_size(like->dtype), back};
     gr__parallel_for(a->outer, 16384 / (a->n * a->inner + 1) + 1, turn, &job);

@@ -336,7 +336,8 @@ static void rows_range(void *ctx, int64_t first, int64_t end)
 {
     const ctc *c = ctx;
     for (int64_t n = first; n < end; n++) {
-        double *alpha = c->alpha + n * 2 * (2 * c->width + 1), *row[2] = {alpha, alpha + 2 * c->width + 1};
+        const int64_t width = 2 * c->width + 1;
+        double *alpha = c->alpha + n * 2 * width, *row[2] = {alpha, alpha + width};
         for (int64_t t = 0; t < c->n_steps[n]; t++)
             alpha_step(c, n, t, t ? row[(t + 1) % 2] : NULL, row[t % 2]);
         double loss = loss_of(c, n, row[(c->n_steps[n] + 1) % 2]);

@@ -63,7 +63,8 @@ static gr_tensor *weighted_define(gr_tensor *const *x, int n, const void *attrs)
         !smoothing_fits(name, x[0], smoothing))
         return gr__loss_failed(x[0]);
     gr_tensor *log_p = gr_log_softmax(x[0], gr__class_axis(gr_shape_of(x[0])));
-    gr__class_targets r = gr__class_targets_of(x[0], x[1], x[2], &(gr_nll_options){0, o->ignore, o->ignore_index});
+    gr_nll_options rows = {o->reduction, o->ignore, o->ignore_index};
+    gr__class_targets r = gr__class_targets_of(x[0], x[1], x[2], &rows);
     gr_tensor *loss = gr_mul(gr__class_taken(&r, log_p), r.weight);
     if (smoothing > 0)
         loss = gr_add(gr_scale(loss, 1 - smoothing),

@@ -1,4 +1,4 @@
-/* loss_case.h - element-wise losses against a formula of one element, and against published numbers. */
+/* loss_case.h - element-wise losses against a formula of one element and published numbers. */
 /* SPDX-License-Identifier: MIT */
 #ifndef LOSS_CASE_H
 #define LOSS_CASE_H

@@ -120,7 +120,8 @@ START_TEST(short_forms_take_the_mean)
 {
     const double x0[6] = X, p0[6] = P, q0[6] = Q;
     gr_tensor *x = make(GR_F64, x0, GR_SHAPE(6)), *q = make(GR_F64, q0, GR_SHAPE(6));
-    ck_assert_double_eq_tol(gr_item(gr_bce(make(GR_F64, p0, GR_SHAPE(6)), q)), cases[0].mean, 1e-14);
+    gr_tensor *p = make(GR_F64, p0, GR_SHAPE(6));
+    ck_assert_double_eq_tol(gr_item(gr_bce(p, q)), cases[0].mean, 1e-14);
     ck_assert_double_eq_tol(gr_item(gr_bce_with_logits(x, q)), cases[2].mean, 1e-14);
     ck_assert_double_eq_tol(gr_item(gr_focal(x, q)), cases[5].mean, 1e-14);
 }

@@ -205,7 +205,8 @@ static double naive_row(const naive *c, int64_t i, int64_t k, double *weight)
     if (c->o.ignore && t == c->o.ignore_index) return 0;
     for (int64_t j = 0; j < c->classes; j++) total += exp(x[j * c->inner]);
     for (int64_t j = 0; j < c->classes; j++) {
-        double q = c->o.label_smoothing / (double)c->classes + (j == t) * (1 - c->o.label_smoothing);
+        double even = c->o.label_smoothing / (double)c->classes;
+        double q = even + (j == t) * (1 - c->o.label_smoothing);
         loss -= q * (c->weight ? c->weight[j] : 1) * (x[j * c->inner] - log(total));
     }
     *weight = c->weight ? c->weight[t] : 1;
@@ -230,7 +231,8 @@ static void check_cross_entropy(naive *c, gr_dtype dtype, double tolerance)
         c->o.reduction = (gr_reduction)reduction;
         const double *y = values(gr_cross_entropy_loss(x, t, w, c->o));
         bool none = reduction == GR_REDUCTION_NONE;
-        assert_close("cross_entropy", y, none ? each : &want[reduction], none ? (int)r : 1, tolerance);
+        const double *right = none ? each : &want[reduction];
+        assert_close("cross_entropy", y, right, none ? (int)r : 1, tolerance);
     }
     gr_graph_reset(g);
 }

@@ -114,7 +114,8 @@ START_TEST(edges_and_ties)
             double dx, y = loss_at(edges[i].record, (gr_dtype)dtype, edges[i].x, 0, &dx);
             ck_assert_msg(y == edges[i].y && dx == edges[i].dx, "%d: %g, %g", (int)i, y, dx);
         }
-    for (int i = 0; i < CASES; i++) ck_assert(isnan(loss_at(cases[i].record, GR_F32, NAN, 0, NULL)));
+    for (int i = 0; i < CASES; i++)
+        ck_assert(isnan(loss_at(cases[i].record, GR_F32, NAN, 0, NULL)));
 }
 END_TEST
 
