@@ -13,55 +13,18 @@
  * "Connectionist temporal classification", 2006.
  */
 /* SPDX-License-Identifier: MIT */
-#include "along.h"
-#include "loss.h"
+#include "loss_ctc.h"
 
 #include <math.h>
 #include <string.h>
 
 #define X {.shape = {3, {4, 2, 4}}}
-#define INDEX(...) .integer = true, .values = (const int64_t[]){__VA_ARGS__}
-#define TARGETS {.shape = {2, {2, 2}}, INDEX(1, 2, 3, 3)}
-#define PAIR(a, b) {.shape = {1, {2}}, INDEX(a, b)}
-#define STEPS PAIR(4, 3)
-#define SIZES PAIR(2, 2)
-#define ONES PAIR(1, 0)
-#define SHORT PAIR(3, 2) /* for the second: 3, blank, 3 takes three steps */
-#define LONG PAIR(4, 5)
 
-/* --- one batch --- */
+/* --- alpha and beta --- */
 
-typedef struct ctc {
-    int64_t steps, batch, classes, width; /* T, N, C, and S, the columns of the targets */
-    int64_t blank;
-    bool zero_infinity;
-    const double *x;                                /* [T,N,C] */
-    const int64_t *target, *n_steps, *target_size;  /* [N,S], [N], [N] */
-    double *alpha;                                  /* scratch */
-    const double *dy;                               /* [N] */
-    double *y;                                      /* [N], or dx [T,N,C] */
-} ctc;
-
-static int64_t states_of(const ctc *c, int64_t n)
+static double emission(const gr__ctc *c, int64_t n, int64_t t, int64_t s)
 {
-    return 2 * c->target_size[n] + 1;
-}
-
-/* l_s */
-static int64_t label_of(const ctc *c, int64_t n, int64_t s)
-{
-    return s % 2 ? c->target[n * c->width + s / 2] : c->blank;
-}
-
-/* Whether state s may follow s - 2: not if that would merge two equal labels. */
-static bool may_skip(const ctc *c, int64_t n, int64_t s)
-{
-    return s % 2 && s > 1 && label_of(c, n, s) != label_of(c, n, s - 2);
-}
-
-static double emission(const ctc *c, int64_t n, int64_t t, int64_t s)
-{
-    return c->x[(t * c->batch + n) * c->classes + label_of(c, n, s)];
+    return c->x[(t * c->batch + n) * c->classes + gr__ctc_label(c, n, s)];
 }
 
 static double log_add(double a, double b)
@@ -72,37 +35,38 @@ static double log_add(double a, double b)
 }
 
 /* alpha of step t from that of the step before, NULL for the first. */
-static void alpha_step(const ctc *c, int64_t n, int64_t t, const double *before, double *alpha)
+static void alpha_step(const gr__ctc *c, int64_t n, int64_t t, const double *before, double *alpha)
 {
-    for (int64_t s = 0, last = states_of(c, n); s < last; s++) {
+    for (int64_t s = 0, last = gr__ctc_states(c, n); s < last; s++) {
         double from = before ? before[s] : s < 2 ? 0 : -INFINITY;
         if (before && s > 0) from = log_add(from, before[s - 1]);
-        if (before && may_skip(c, n, s)) from = log_add(from, before[s - 2]);
+        if (before && gr__ctc_may_skip(c, n, s)) from = log_add(from, before[s - 2]);
         alpha[s] = from + emission(c, n, t, s);
     }
 }
 
 /* beta of step t from that of the step after, with its emissions added, NULL for the last. */
-static void beta_step(const ctc *c, int64_t n, const double *after, double *beta)
+static void beta_step(const gr__ctc *c, int64_t n, const double *after, double *beta)
 {
-    const int64_t last = states_of(c, n);
+    const int64_t last = gr__ctc_states(c, n);
     for (int64_t s = 0; s < last; s++) {
         beta[s] = after ? after[s] : s >= last - 2 ? 0 : -INFINITY;
         if (after && s + 1 < last) beta[s] = log_add(beta[s], after[s + 1]);
-        if (after && s + 2 < last && may_skip(c, n, s + 2)) beta[s] = log_add(beta[s], after[s + 2]);
+        if (after && s + 2 < last && gr__ctc_may_skip(c, n, s + 2))
+            beta[s] = log_add(beta[s], after[s + 2]);
     }
 }
 
 /* The loss, given alpha at the last step. */
-static double loss_of(const ctc *c, int64_t n, const double *alpha)
+static double loss_of(const gr__ctc *c, int64_t n, const double *alpha)
 {
-    const int64_t last = states_of(c, n);
+    const int64_t last = gr__ctc_states(c, n);
     if (c->n_steps[n] == 0) return last == 1 ? 0 : INFINITY;
     return -(last > 1 ? log_add(alpha[last - 1], alpha[last - 2]) : alpha[0]);
 }
 
 /* Targets that one thread takes at a time: small work stays on one thread. */
-static int64_t grain_of(const ctc *c)
+static int64_t grain_of(const gr__ctc *c)
 {
     return 1 + 4096 / (c->steps * (2 * c->width + 1) + 1);
 }
@@ -120,21 +84,6 @@ static const gr_field ctc_rows_fields[] = {
     {0},
 };
 
-/* in[first..] as [N,S], [N] and [N], int64. */
-static bool targets_fit(gr_infer *c, int first, int64_t batch)
-{
-    static const char *const names[] = {"targets", "input_lengths", "target_lengths"};
-    for (int i = 0; i < 3; i++) {
-        const gr_shape *s = gr_shape_of(c->in[first + i]);
-        if (!gr__infer_index(c, first + i, names[i])) return false;
-        if (s->rank == (i == 0 ? 2 : 1) && s->dim[0] == batch) continue;
-        return gr_infer_fail(c, "expected %s %s for a batch of %lld, got %s", names[i],
-                             i == 0 ? "[N,S]" : "[N]", (long long)batch,
-                             gr_infer_shape(c, first + i));
-    }
-    return true;
-}
-
 static bool ctc_fits(gr_infer *c)
 {
     const gr_shape *x = gr_shape_of(c->in[0]);
@@ -144,197 +93,30 @@ static bool ctc_fits(gr_infer *c)
     if (blank < 0 || blank >= x->dim[2])
         return gr_infer_fail(c, "the blank, %lld, is none of %lld classes", (long long)blank,
                              (long long)x->dim[2]);
-    return targets_fit(c, 1, x->dim[1]);
-}
-
-/* The values of in[first..]; what lies beyond a target's length is padding. */
-static gr_status check_targets(gr_exec *e, int first, int64_t steps, int64_t classes)
-{
-    const gr_shape *shape = e->in[first].shape;
-    const int64_t *target = e->in[first].data, *size = e->in[first + 2].data;
-    if (gr__check_index(e, first + 1, "input_lengths", steps + 1) ||
-        gr__check_index(e, first + 2, "target_lengths", shape->dim[1] + 1))
-        return GR_ERR_ARGUMENT;
-    for (int64_t n = 0; n < shape->dim[0]; n++)
-        for (int64_t s = 0; s < size[n]; s++) {
-            int64_t label = target[n * shape->dim[1] + s];
-            if (label >= 0 && label < classes) continue;
-            return gr_exec_fail(e, "targets[%lld,%lld] is %lld, expected 0 <= targets < %lld",
-                                (long long)n, (long long)s, (long long)label, (long long)classes);
-        }
-    return GR_OK;
+    return gr__ctc_targets_fit(c, 1, x->dim[1]);
 }
 
 /* Fills c; `rows` rows of scratch for each of the batch. */
-static gr_status begin(gr_exec *e, ctc *c, int64_t rows)
+static gr_status begin(gr_exec *e, gr__ctc *c, int64_t rows)
 {
     const ctc_attrs *a = e->attrs;
     const gr_shape *x = e->in[0].shape;
-    *c = (ctc){.steps = x->dim[0], .batch = x->dim[1], .classes = x->dim[2],
+    *c = (gr__ctc){.steps = x->dim[0], .batch = x->dim[1], .classes = x->dim[2],
                .width = e->in[1].shape->dim[1], .blank = a->blank,
                .zero_infinity = a->zero_infinity, .x = e->in[0].data, .target = e->in[1].data,
                .n_steps = e->in[2].data, .target_size = e->in[3].data, .y = e->out[0].data};
-    if (check_targets(e, 1, c->steps, c->classes)) return GR_ERR_ARGUMENT;
+    if (gr__ctc_check_targets(e, 1, c->steps, c->classes)) return GR_ERR_ARGUMENT;
     gr_shape scratch = GR_SHAPE(c->batch, rows, 2 * c->width + 1);
     if (!gr__shape_valid(&scratch)) return gr_exec_fail(e, "the targets are too long");
     c->alpha = gr_exec_scratch(e, (size_t)gr_shape_numel(&scratch) * sizeof(double) + 1);
     return c->alpha ? GR_OK : GR_ERR_MEMORY;
 }
 
-/* --- ctc_states: the targets as a chain of states --- */
-
-typedef struct states_attrs {
-    int64_t blank, steps;
-} states_attrs;
-
-static const gr_field states_fields[] = {
-    GR_FIELD(states_attrs, blank, GR_FIELD_I64),
-    GR_FIELD(states_attrs, steps, GR_FIELD_I64),
-    {0},
-};
-
-static bool ctc_states_infer(gr_infer *c)
-{
-    const gr_shape *target = gr_shape_of(c->in[0]);
-    const states_attrs *a = c->attrs;
-    if (!targets_fit(c, 0, target->rank == 2 ? target->dim[0] : 0)) return false;
-    if (a->steps < 0 || a->blank < 0)
-        return gr_infer_fail(c, "neither %lld steps nor the blank %lld may be negative",
-                             (long long)a->steps, (long long)a->blank);
-    for (int i = 0; i < 3; i++) c->shape[i].dim[1] = 2 * target->dim[1] + 1;
-    c->shape[3] = GR_SHAPE(a->steps, target->dim[0]);
-    for (int i = 1; i < 4; i++) c->dtype[i] = GR_BOOL;
-    return true;
-}
-
-/* As many steps as labels, and one between equal ones. */
-static bool feasible(const ctc *c, int64_t n)
-{
-    int64_t needed = c->target_size[n];
-    for (int64_t s = 3; s < states_of(c, n); s += 2) needed += !may_skip(c, n, s);
-    return c->n_steps[n] >= needed && c->n_steps[n] > 0;
-}
-
-static gr_status ctc_states_forward(gr_exec *e)
-{
-    const states_attrs *a = e->attrs;
-    const gr_shape *shape = e->out[0].shape;
-    ctc c = {.steps = a->steps, .batch = shape->dim[0], .width = e->in[0].shape->dim[1],
-             .blank = a->blank, .target = e->in[0].data, .n_steps = e->in[1].data,
-             .target_size = e->in[2].data};
-    int64_t *label = e->out[0].data;
-    uint8_t *skip = e->out[1].data, *final = e->out[2].data, *active = e->out[3].data;
-    if (check_targets(e, 0, c.steps, INT64_MAX)) return GR_ERR_ARGUMENT;
-    for (int64_t n = 0, at = 0; n < c.batch; n++) {
-        const bool possible = feasible(&c, n);
-        for (int64_t s = 0, last = states_of(&c, n); s < shape->dim[1]; s++, at++) {
-            label[at] = s < last ? label_of(&c, n, s) : c.blank;
-            skip[at] = s < last && may_skip(&c, n, s);
-            final[at] = !possible || (s < last && s >= last - 2);
-        }
-        for (int64_t t = 0; t < c.steps; t++)
-            active[t * c.batch + n] = possible && t < c.n_steps[n];
-    }
-    return GR_OK;
-}
-
-static const gr_sample ctc_states_samples[] = {
-    {.name = "batch", .in = {TARGETS, STEPS, SIZES}, .n_in = 3, .attrs = &(const states_attrs){0, 4}},
-    {.name = "other blank", .in = {TARGETS, STEPS, ONES}, .n_in = 3, .attrs = &(const states_attrs){3, 6}},
-    {.name = "too many steps", .in = {TARGETS, LONG, SIZES}, .n_in = 3, .attrs = &(const states_attrs){0, 4}, .error = "input_lengths[1] is 5, expected 0 <= input_lengths < 5"},
-    {.name = "wrong count", .in = {TARGETS, {.shape = {1, {3}}, .integer = true, .high = 2}, SIZES}, .n_in = 3, .attrs = &(const states_attrs){0, 4}, .error = "expected input_lengths [N] for a batch of 2, got [3]"},
-    {.name = "negative", .in = {TARGETS, STEPS, SIZES}, .n_in = 3, .attrs = &(const states_attrs){0, -1}, .error = "neither -1 steps"},
-    {0},
-};
-
-static const gr_op ctc_states_op = {
-    .name = "ctc_states",
-    .family = "loss_ctc",
-    .formula = "y = the labels l_s; whether s may follow s - 2; whether a path may end in s; "
-               "whether step t counts",
-    .derivation = "labels have no derivative: no gradient",
-    .n_in = 3,
-    .n_out = 4,
-    .flags = GR_OP_CONSTANT,
-    .attrs_size = sizeof(states_attrs),
-    .fields = states_fields,
-    .infer = ctc_states_infer,
-    .forward = {[GR_I64] = ctc_states_forward},
-    .samples = ctc_states_samples,
-};
-
-/* --- the loss as recorded ops, for its higher derivatives --- */
-
-typedef struct chain {
-    gr_tensor *skip, *final; /* [N,L], 0 or 1 */
-    gr_tensor *active;       /* [T,N,1], bool */
-    gr_tensor *share;        /* [T,N,L]: exp(x[t][l_s]), scaled */
-    gr_shape row;            /* [N,L] */
-} chain;
-
-static chain record_chain(gr_tensor *x, gr_tensor *const *targets, int64_t blank)
-{
-    const gr_shape *s = gr_shape_of(x);
-    states_attrs a = {blank, s->dim[0]};
-    gr_tensor *label = gr__apply(NULL, &ctc_states_op, targets, 3, &a, GR_HERE);
-    chain c = {.row = *gr_shape_of(label)};
-    if (gr__is_nil(label)) return c;
-    gr_shape all = GR_SHAPE(s->dim[0], c.row.dim[0], c.row.dim[1]);
-    gr_tensor *score = gr_gather(x, 2, gr_expand(label, all));
-    c.skip = gr_cast(gr_output(label, 1), gr_dtype_of(x));
-    c.final = gr_cast(gr_output(label, 2), gr_dtype_of(x));
-    c.active = gr_reshape(gr_output(label, 3), GR_SHAPE(s->dim[0], s->dim[1], 1));
-    c.share = gr_exp(gr_sub(score, gr_detach(gr_logsumexp(score, GR_AXES(2), true))));
-    return c;
-}
-
-/* alpha of the states `by` before, 0 in front. */
-static gr_tensor *shifted(const chain *c, gr_tensor *alpha, int64_t by)
-{
-    const int64_t n = c->row.dim[0], width = c->row.dim[1];
-    if (by >= width) return gr_zeros(gr_graph_of(c->skip), gr_dtype_of(c->skip), c->row);
-    gr_tensor *front = gr_zeros(gr_graph_of(c->skip), gr_dtype_of(c->skip), GR_SHAPE(n, by));
-    gr_tensor *parts[2] = {front, gr_slice(alpha, 1, 0, width - by, 1)};
-    return gr_concat(parts, 2, 1);
-}
-
-/* 1 for the two states in which a path may begin. */
-static gr_tensor *beginning(const chain *c)
-{
-    const int64_t n = c->row.dim[0], width = c->row.dim[1], open = width < 2 ? width : 2;
-    gr_graph *g = gr_graph_of(c->skip);
-    gr_dtype dtype = gr_dtype_of(c->skip);
-    gr_tensor *parts[2] = {gr_ones(g, dtype, GR_SHAPE(n, open)),
-                           gr_zeros(g, dtype, GR_SHAPE(n, width - open))};
-    return gr_concat(parts, 2, 1);
-}
-
-/* The loss [N] but for a constant, by probabilities alpha that are scaled to sum to 1 at each step:
- * no logarithm of 0 on the way, so that it can be differentiated any number of times. The scale
- * counts as a constant, since its derivative would cancel. Impossible targets give a constant. */
-static gr_tensor *recorded_loss(gr_tensor *x, gr_tensor *const *targets, int64_t blank)
-{
-    chain c = record_chain(x, targets, blank);
-    if (!c.share) return gr__loss_failed(x);
-    gr_tensor *alpha = beginning(&c), *one = gr__loss_number(x, 1);
-    for (int64_t t = 0; t < gr_shape_of(x)->dim[0]; t++) {
-        gr_tensor *from = alpha, *active = gr_select(c.active, 0, t);
-        if (t > 0) {
-            from = gr_add(from, shifted(&c, alpha, 1));
-            from = gr_add(from, gr_mul(c.skip, shifted(&c, alpha, 2)));
-        }
-        from = gr_mul(from, gr_select(c.share, 0, t));
-        gr_tensor *sum = gr_where(active, gr_sum(from, GR_AXES(1), true), one);
-        alpha = gr_where(active, gr_div(from, gr_detach(sum)), alpha);
-    }
-    return gr_neg(gr_log(gr_sum(gr_mul(alpha, c.final), GR_AXES(1), false)));
-}
-
 /* --- ctc_rows --- */
 
 static void rows_range(void *ctx, int64_t first, int64_t end)
 {
-    const ctc *c = ctx;
+    const gr__ctc *c = ctx;
     for (int64_t n = first; n < end; n++) {
         const int64_t width = 2 * c->width + 1;
         double *alpha = c->alpha + n * 2 * width, *row[2] = {alpha, alpha + width};
@@ -354,7 +136,7 @@ static bool ctc_rows_infer(gr_infer *c)
 
 static gr_status ctc_rows_forward(gr_exec *e)
 {
-    ctc c;
+    gr__ctc c;
     gr_status status = begin(e, &c, 2);
     if (status == GR_OK) gr__parallel_for(c.batch, grain_of(&c), rows_range, &c);
     return status;
@@ -405,16 +187,16 @@ static const gr_op ctc_rows_op = {
 /* --- ctc_grad: its backward as an op --- */
 
 /* Takes from dx the share of the paths that pass through each state of step t. */
-static void take_shares(const ctc *c, int64_t n, int64_t t, const double *alpha,
+static void take_shares(const gr__ctc *c, int64_t n, int64_t t, const double *alpha,
                         const double *beta, double loss)
 {
     double *dx = c->y + (t * c->batch + n) * c->classes;
-    for (int64_t s = 0, last = states_of(c, n); s < last; s++)
-        dx[label_of(c, n, s)] -= c->dy[n] * exp(alpha[s] + beta[s] + loss);
+    for (int64_t s = 0, last = gr__ctc_states(c, n); s < last; s++)
+        dx[gr__ctc_label(c, n, s)] -= c->dy[n] * exp(alpha[s] + beta[s] + loss);
 }
 
 /* Row `steps` of the scratch is beta, the one after it beta of the step after with emissions. */
-static void grad_row(const ctc *c, int64_t n)
+static void grad_row(const gr__ctc *c, int64_t n)
 {
     const int64_t width = 2 * c->width + 1, steps = c->n_steps[n];
     double *alpha = c->alpha + n * (c->steps + 2) * width, *beta = alpha + c->steps * width;
@@ -426,13 +208,14 @@ static void grad_row(const ctc *c, int64_t n)
     for (int64_t t = steps - 1; t >= 0; t--) {
         beta_step(c, n, t < steps - 1 ? after : NULL, beta);
         take_shares(c, n, t, alpha + t * width, beta, loss);
-        for (int64_t s = 0; s < states_of(c, n); s++) after[s] = beta[s] + emission(c, n, t, s);
+        for (int64_t s = 0, last = gr__ctc_states(c, n); s < last; s++)
+            after[s] = beta[s] + emission(c, n, t, s);
     }
 }
 
 static void grad_range(void *ctx, int64_t first, int64_t end)
 {
-    const ctc *c = ctx;
+    const gr__ctc *c = ctx;
     for (int64_t n = first; n < end; n++) {
         for (int64_t t = 0; t < c->steps; t++)
             memset(c->y + (t * c->batch + n) * c->classes, 0, (size_t)c->classes * sizeof *c->y);
@@ -453,7 +236,7 @@ static bool ctc_grad_infer(gr_infer *c)
 
 static gr_status ctc_grad_forward(gr_exec *e)
 {
-    ctc c;
+    gr__ctc c;
     gr_status status = begin(e, &c, e->in[0].shape->dim[0] + 2);
     c.dy = e->in[4].data;
     if (status == GR_OK) gr__parallel_for(c.batch, grain_of(&c), grad_range, &c);
@@ -465,7 +248,7 @@ static gr_status ctc_grad_forward(gr_exec *e)
 static void ctc_grad_vjp(gr_pullback *p)
 {
     gr_tensor *in[2] = {gr_scale(p->x[0], 1), gr_scale(p->x[4], 1)}, *grad, *d[2];
-    gr_tensor *loss = recorded_loss(in[0], p->x + 1, ((const ctc_attrs *)p->attrs)->blank);
+    gr_tensor *loss = gr__ctc_recorded_loss(in[0], p->x + 1, ((const ctc_attrs *)p->attrs)->blank);
     if (gr_vjp(&loss, &in[1], 1, &in[0], 1, &grad) || gr_vjp(&grad, &p->dy[0], 1, in, 2, d)) return;
     if (p->wants[0]) p->dx[0] = d[0];
     if (p->wants[4]) p->dx[4] = d[1];
@@ -486,8 +269,8 @@ static const gr_op ctc_grad_op = {
     .name = "ctc_grad",
     .family = "loss_ctc",
     .formula = "z[t][n][c] = -w_n times the share of the paths that name c at step t",
-    .derivation = "linear in w; by x the derivative of a share is a covariance, how much more often "
-                  "the paths that name c at t name c' at t': recorded from the loss itself",
+    .derivation = "linear in w; by x the derivative of a share is a covariance, how much more "
+                  "often the paths that name c at t name c' at t': recorded from the loss itself",
     .n_in = 5,
     .reads = GR_READS_IN(0) | GR_READS_IN(1) | GR_READS_IN(2) | GR_READS_IN(3) | GR_READS_IN(4),
     .attrs_size = sizeof(ctc_attrs),
@@ -521,8 +304,8 @@ static gr_tensor *ctc_define(gr_tensor *const *x, int n, const void *attrs)
     gr_tensor *loss = gr__apply(NULL, &ctc_rows_op, x, n, &rows, GR_HERE);
     if (o->reduction == GR_REDUCTION_MEAN) {
         gr_tensor *some = gr_greater(x[3], gr_zeros(g, GR_I64, GR_SCALAR));
-        gr_tensor *size = gr_where(some, gr_cast(x[3], gr_dtype_of(x[0])), gr__loss_number(x[0], 1));
-        loss = gr_div(loss, size);
+        gr_tensor *size = gr_cast(x[3], gr_dtype_of(x[0]));
+        loss = gr_div(loss, gr_where(some, size, gr__loss_number(x[0], 1)));
     }
     return gr__loss_reduce("ctc", loss, o->reduction);
 }
@@ -572,6 +355,4 @@ gr_tensor *gr_ctc_loss(gr_tensor *log_probs, gr_tensor *targets, gr_tensor *inpu
     return gr__apply(NULL, &ctc_op, in, 4, &o, GR_HERE);
 }
 
-const gr_op *const gr__loss_ctc_ops[] = {
-    &ctc_states_op, &ctc_rows_op, &ctc_grad_op, &ctc_op, NULL,
-};
+const gr_op *const gr__loss_ctc_ops[] = {&ctc_rows_op, &ctc_grad_op, &ctc_op, NULL};

@@ -312,8 +312,8 @@ static const gr_op contrastive_op = {
     .derivation = "with u = (a - b)/d, the way from b to a: like pairs are pulled by "
                   "da = (1 - t) (a - b) dy / n, unlike ones within the margin pushed by "
                   "da = -t (margin - d) u dy / n; db = -da",
-    .ties = "a = b: the push, which could go any way, is 0; d = margin: none, the push is 0 on both "
-            "sides",
+    .ties = "a = b: the push, which could go any way, is 0; d = margin: none, the push is 0 on "
+            "both sides",
     .n_in = 3,
     .attrs_size = sizeof(gr_hinge_options),
     .fields = contrastive_fields,

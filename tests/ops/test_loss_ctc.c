@@ -107,7 +107,8 @@ static void enumerate(paths *p)
     for (int t = 0; t < p->steps; t++) count *= p->classes;
     for (int k = 0; k < count; k++) {
         double sum = 0;
-        for (int t = 0, rest = k; t < p->steps; t++, rest /= p->classes) path[t] = rest % p->classes;
+        int rest = k;
+        for (int t = 0; t < p->steps; t++, rest /= p->classes) path[t] = rest % p->classes;
         if (!becomes_target(p, path)) continue;
         for (int t = 0; t < p->steps; t++) sum += p->x[t * p->classes + path[t]];
         p->total += exp(sum);
