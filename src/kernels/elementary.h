@@ -168,22 +168,16 @@ static inline double gr__tanh_f64(double x)
     return tanh(x);
 }
 
-/* (tanh x - x) / x for |x| < 0.625, z = x^2. */
-static inline float gr__tanh_near(float z)
+static inline float gr__tanh_f32(float x)
 {
+    const float a = fabsf(x), z = x * x;
     float p = -6.09671417e-3f;
     p = p * z + 2.09971790e-2f;
     p = p * z - 5.38509096e-2f;
     p = p * z + 0.133327697f;
     p = p * z - 0.333333289f;
-    return z * p;
-}
-
-static inline float gr__tanh_f32(float x)
-{
-    const float a = fabsf(x);
     const float far = 1 - 2 / (gr__exp_f32(2 * a) + 1);
-    return a < 0.625f ? x + x * gr__tanh_near(x * x) : copysignf(far, x);
+    return a < 0.625f ? x + x * z * p : copysignf(far, x);
 }
 
 /* --- tanhshrink: x - tanh x, without cancellation near 0 --- */
@@ -200,7 +194,9 @@ static inline double gr__tanhshrink_f64(double x)
 
 static inline float gr__tanhshrink_f32(float x)
 {
-    return fabsf(x) < 0.625f ? -x * gr__tanh_near(x * x) : x - gr__tanh_f32(x);
+    const float z = x * x;
+    const float q = z / (3 + z / (5 + z / (7 + z / (9 + z / 11))));
+    return fabsf(x) < 1.25f ? x * (q / (1 + q)) : x - gr__tanh_f32(x);
 }
 
 /* --- hypot: float32 squares cannot overflow in float64; Inf wins over NaN (C11 F.10.4.3) --- */

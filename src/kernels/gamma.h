@@ -85,9 +85,9 @@ static inline double gr__zeta(double s, double x)
         sum += term;
         if (!(term > sum * 1e-17)) return sum;
     }
-    const double power = pow(a, -s);
-    double rest = power * a / (s - 1) + power / 2, factor = power * s / a;
     if (a == INFINITY) return 0;
+    const double power = pow(a, 1 - s);
+    double rest = power / (s - 1) + power / a / 2, factor = power * s / (a * a);
     for (unsigned j = 0; j < sizeof bernoulli / sizeof *bernoulli; j++) {
         const double k = s + 2 * j;
         rest += bernoulli[j] * factor;
@@ -103,7 +103,7 @@ static inline double gr__zeta_any(double s, double x)
     if (x >= 0 || x != x) return x != x ? x : gr__zeta(s, x);
     const double sign = fmod(s, 2) == 0 ? 1 : -1, r = x - nearbyint(x);
     const double right = r < 0 ? 1 + r : r, left = r < 0 ? -r : 1 - r;
-    return gr__zeta(s, right) + sign * (gr__zeta(s, left) - gr__zeta(s, 1 - x));
+    return (gr__zeta(s, right) + sign * gr__zeta(s, left)) - sign * gr__zeta(s, 1 - x);
 }
 
 /* n >= 0; Inf in absolute value at 0 and at negative integers. */
