@@ -16,11 +16,14 @@
     {                                            \
         .shape = {0, {0}}, .low = 0.5, .high = 2 \
     }
+#define ALL_ALIKE(ATTRS)                                                      \
+    {.name = "matrix", .in = {M34, M34, AWAY}, .n_in = 3, .attrs = ATTRS},    \
+    {                                                                         \
+        .name = "scalars", .in = {ONE, ONE, POINT}, .n_in = 3, .attrs = ATTRS \
+    }
 #define BLENDED(ATTRS)                                                               \
-    {.name = "matrix", .in = {M34, M34, AWAY}, .n_in = 3, .attrs = ATTRS},           \
-        {.name = "broadcast", .in = {M34, ROW, COLUMN}, .n_in = 3, .attrs = ATTRS},  \
+    {.name = "broadcast", .in = {M34, ROW, COLUMN}, .n_in = 3, .attrs = ATTRS},      \
         {.name = "grown", .in = {ONE, ROW, COLUMN}, .n_in = 3, .attrs = ATTRS},      \
-        {.name = "scalars", .in = {ONE, ONE, POINT}, .n_in = 3, .attrs = ATTRS},     \
         {.name = "empty", .in = {EMPTY, ROW, POINT}, .n_in = 3, .attrs = ATTRS},     \
         {.name = "integers",                                                         \
          .in = {WHOLE, WHOLE, WHOLE},                                                \
@@ -78,6 +81,7 @@ static void lerp_vjp(gr_pullback *p)
 static const gr_sample lerp_samples[] = {
     {.name = "near a", .in = {M34, M34, RANGE(-0.3, 0.4)}, .n_in = 3},
     {.name = "near b", .in = {M34, M34, RANGE(0.6, 1.5)}, .n_in = 3},
+    ALL_ALIKE(NULL),
     BLENDED(NULL),
     {0},
 };
@@ -107,7 +111,14 @@ typedef struct value_attrs {
 } value_attrs;
 
 static const gr_field value_fields[] = {GR_FIELD(value_attrs, value, GR_FIELD_F64), {0}};
-static const gr_sample value_samples[] = {BLENDED(&(const value_attrs){-1.75}), {0}};
+
+#define TIMES(X)         \
+    &(const value_attrs) \
+    {                    \
+        X                \
+    }
+
+static const gr_sample product_samples[] = {ALL_ALIKE(TIMES(-1.75)), BLENDED(TIMES(0.6)), {0}};
 
 TERNARY(addcmul, VALUE, a + v * b * c)
 
@@ -131,7 +142,7 @@ static const gr_op addcmul_op = {
     .fields = value_fields,
     .tile = GR__TILES(addcmul),
     .vjp = addcmul_vjp,
-    .samples = value_samples,
+    .samples = product_samples,
 };
 
 /* x + value a b, in one pass. */
@@ -139,6 +150,18 @@ gr_tensor *gr_addcmul(gr_tensor *x, gr_tensor *a, gr_tensor *b, double value)
 {
     return ternary(&addcmul_op, x, a, b, &(value_attrs){value}, GR_HERE);
 }
+
+/* Never all of one shape: x + v x / x does not depend on what its inputs get from the quotient. */
+static const gr_sample quotient_samples[] = {
+    {.name = "row",
+     .in = {M34, M34, {.shape = {1, {4}}, .low = 0.5, .high = 2}},
+     .n_in = 3,
+     .attrs = TIMES(-1.75)},
+    {.name = "matrix", .in = {ROW, M34, AWAY}, .n_in = 3, .attrs = TIMES(0.6)},
+    {.name = "scalars", .in = {ONE, {.shape = {1, {1}}}, POINT}, .n_in = 3, .attrs = TIMES(2)},
+    BLENDED(TIMES(1.3)),
+    {0},
+};
 
 TERNARY(addcdiv, VALUE, a + v * b / c)
 
@@ -161,7 +184,7 @@ static const gr_op addcdiv_op = {
     .fields = value_fields,
     .tile = GR__TILES(addcdiv),
     .vjp = addcdiv_vjp,
-    .samples = value_samples,
+    .samples = quotient_samples,
 };
 
 /* x + value a / b, in one pass. */
