@@ -296,6 +296,7 @@ GR_API gr_recurrent gr_gru(gr_tensor *x, gr_tensor *h0, gr_tensor *lengths, cons
 /* --- probabilities --- */
 GR_API gr_tensor *gr_softmax(gr_tensor *x, int axis);     /* exp(x_i) / sum_j exp(x_j) */
 GR_API gr_tensor *gr_log_softmax(gr_tensor *x, int axis); /* x_i - log sum_j exp(x_j) */
+GR_API gr_tensor *gr_softmin(gr_tensor *x, int axis);     /* exp(-x_i) / sum_j exp(-x_j) */
 
 /* --- losses: gr_NAME with the defaults, the mean over all elements; gr_NAME_loss with options,
  *     where 0 stands for the default; x and target t of one shape unless said otherwise --- */
@@ -446,6 +447,22 @@ typedef struct gr_ctc_options {
 } gr_ctc_options;
 GR_API gr_tensor *gr_ctc(gr_tensor *log_probs, gr_tensor *targets, gr_tensor *input_lengths, gr_tensor *target_lengths); /* -log p(target), blanks dropped; [T,N,C], int64 [N,S], [N], [N] */
 GR_API gr_tensor *gr_ctc_loss(gr_tensor *log_probs, gr_tensor *targets, gr_tensor *input_lengths, gr_tensor *target_lengths, gr_ctc_options o);
+
+/* --- normalisation; w and b may be NULL; eps 0: 1e-5, of rms_norm the dtype's epsilon --- */
+GR_API gr_tensor *gr_layer_norm(gr_tensor *x, gr_shape shape, gr_tensor *w, gr_tensor *b, double eps); /* (x - mean) / sqrt(var + eps) w + b over the trailing axes `shape` */
+GR_API gr_tensor *gr_rms_norm(gr_tensor *x, gr_shape shape, gr_tensor *w, double eps); /* x / sqrt(mean x^2 + eps) w */
+GR_API gr_tensor *gr_group_norm(gr_tensor *x, int groups, gr_tensor *w, gr_tensor *b, double eps); /* [N,C,...], over C/groups channels; w, b [C] */
+GR_API gr_tensor *gr_instance_norm(gr_tensor *x, gr_tensor *w, gr_tensor *b, double eps); /* [N,C,...], over each channel of each sample */
+GR_API gr_tensor *gr_batch_norm(gr_tensor *x, gr_tensor *w, gr_tensor *b, double eps); /* [N,C,...], over each channel of the batch; outputs 1, 2: mean, unbiased variance [C] */
+GR_API gr_tensor *gr_batch_norm_inference(gr_tensor *x, gr_tensor *mean, gr_tensor *variance, gr_tensor *w, gr_tensor *b, double eps);
+
+/* --- attention --- */
+typedef struct gr_attention_options {
+    double scale;   /* of q k^T; 0: 1 / sqrt(E) */
+    double dropout; /* probability with which a weight becomes 0, the others growing by 1 / (1 - it) */
+    bool causal;    /* row i sees the keys 0 to i */
+} gr_attention_options;
+GR_API gr_tensor *gr_scaled_dot_product_attention(gr_tensor *q, gr_tensor *k, gr_tensor *v, gr_tensor *mask, gr_attention_options o); /* softmax(scale q k^T + mask) v: [...,L,E], [...,S,E], [...,S,V] -> [...,L,V]; mask NULL, float or bool */
 
 /* --- random; each call draws anew from the graph's seed --- */
 GR_API gr_tensor *gr_dropout(gr_tensor *x, double p); /* zero with probability p, else x / (1 - p) */

@@ -13,6 +13,9 @@
 #include "reduce_real.c"
 #include "scan_real.c"
 #include "softmax_real.c"
+#include "standardize_real.c"
+#include "standardize_channels_real.c"
+#include "attention_real.c"
 
 extern const gr__kernels INSTANCE;
 
@@ -26,8 +29,15 @@ const gr__kernels INSTANCE = {
     .scan_logsumexp = scan_logsumexp,
     .scan_extreme = scan_extreme,
     .softmax = softmax,
+    .softmax_grad = softmax_grad,
     .cross_entropy = cross_entropy,
     .cross_entropy_grad = cross_entropy_grad,
+    .standardize_rows = standardize_rows,
+    .standardize_rows_grad = standardize_rows_grad,
+    .standardize_channels = standardize_channels,
+    .standardize_channels_grad = standardize_channels_grad,
+    .attention = attention,
+    .attention_grad = attention_grad,
     .gather = gather,
     .scatter = scatter,
     .scatter_add = scatter_add,

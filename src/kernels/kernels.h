@@ -7,6 +7,7 @@
 #ifndef GR__KERNELS_H
 #define GR__KERNELS_H
 
+#include "attention.h"
 #include "conv.h"
 #include "gemm.h"
 #include "index.h"
@@ -15,6 +16,7 @@
 #include "reduce.h"
 #include "scan.h"
 #include "softmax.h"
+#include "standardize.h"
 
 typedef struct gr__kernels {
     /* gemm_real.c */
@@ -30,8 +32,17 @@ typedef struct gr__kernels {
     void (*scan_extreme)(gr__scan *s);
     /* softmax_real.c */
     void (*softmax)(gr__softmax *s);
+    void (*softmax_grad)(gr__softmax_grad *s);
     void (*cross_entropy)(const gr__cross_entropy *c, double *loss);
     void (*cross_entropy_grad)(const gr__cross_entropy *c, const double *scale, void *dx);
+    /* standardize_real.c, standardize_channels_real.c */
+    void (*standardize_rows)(gr__standardize *s);
+    void (*standardize_rows_grad)(gr__standardize_grad *s);
+    void (*standardize_channels)(gr__standardize *s);
+    void (*standardize_channels_grad)(gr__standardize_grad *s);
+    /* attention_real.c */
+    void (*attention)(gr__attention *a);
+    void (*attention_grad)(gr__attention_grad *g);
     /* index_real.c */
     void (*gather)(gr__gather *g);
     void (*scatter)(gr__gather *g);

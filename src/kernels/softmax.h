@@ -1,4 +1,4 @@
-/* softmax.h - softmax along one axis, and the cross-entropy of rows. */
+/* softmax.h - softmax along one axis, its gradient, and the cross-entropy of rows. */
 /* SPDX-License-Identifier: MIT */
 #ifndef GR__SOFTMAX_H
 #define GR__SOFTMAX_H
@@ -13,6 +13,14 @@ typedef struct gr__softmax {
     void *y;
     bool log; /* the logarithm of it */
 } gr__softmax;
+
+/* dx from y and dy, all [outer, n, inner]. */
+typedef struct gr__softmax_grad {
+    int64_t outer, n, inner;
+    const void *dy, *y;
+    void *dx;
+    bool log; /* y is the logarithm */
+} gr__softmax_grad;
 
 /* Row by row, the loss is -sum_j q_j log softmax(x)_j with q = (1 - smoothing) onehot(target) +
  * smoothing / classes; 0 where the target is *ignored. */

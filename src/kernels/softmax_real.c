@@ -116,14 +116,81 @@ static void softmax_columns(void *ctx, int64_t begin, int64_t end)
     }
 }
 
+/* --- gradient: dx = y (dy - sum dy y), of the logarithm dx = dy - exp(y) sum dy --- */
+
+/* The sum of dy y, or of dy where y is NULL. */
+static double softmax_dot(const REAL *dy, const REAL *y, int64_t n)
+{
+    double total = 0;
+    for (int64_t i = 0; i < n; i += SOFTMAX_STRETCH) {
+        REAL lane[SOFTMAX_LANES] = {0};
+        const int64_t end = n - i < SOFTMAX_STRETCH ? n : i + SOFTMAX_STRETCH;
+        int64_t j = i;
+        for (; j + SOFTMAX_LANES <= end; j += SOFTMAX_LANES)
+            for (int l = 0; l < SOFTMAX_LANES; l++) lane[l] += y ? dy[j + l] * y[j + l] : dy[j + l];
+        for (int l = 0; j < end; j++, l++) lane[l] += y ? dy[j] * y[j] : dy[j];
+        for (int l = 0; l < SOFTMAX_LANES; l++) total += (double)lane[l];
+    }
+    return total;
+}
+
+static void softmax_grad_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const gr__softmax_grad *s = ctx;
+    for (int64_t row = begin; row < end; row++) {
+        const REAL *dy = (const REAL *)s->dy + row * s->n, *y = (const REAL *)s->y + row * s->n;
+        REAL *dx = (REAL *)s->dx + row * s->n;
+        const REAL total = (REAL)softmax_dot(dy, s->log ? NULL : y, s->n);
+        if (s->log)
+            for (int64_t i = 0; i < s->n; i++) dx[i] = dy[i] - gr__exp(y[i]) * total;
+        else
+            for (int64_t i = 0; i < s->n; i++) dx[i] = y[i] * (dy[i] - total);
+    }
+}
+
+static void softmax_grad_stretch(const gr__softmax_grad *s, int64_t first, int64_t width)
+{
+    const REAL *dy = (const REAL *)s->dy + first, *y = (const REAL *)s->y + first;
+    REAL *dx = (REAL *)s->dx + first, total[SOFTMAX_COLUMNS];
+    double sum[SOFTMAX_COLUMNS] = {0};
+    for (int64_t k = 0; k < s->n; k++)
+        for (int64_t c = 0, at = k * s->inner; c < width; c++, at++)
+            sum[c] += (double)(s->log ? dy[at] : dy[at] * y[at]);
+    for (int64_t c = 0; c < width; c++) total[c] = (REAL)sum[c];
+    for (int64_t k = 0; k < s->n; k++)
+        for (int64_t c = 0, at = k * s->inner; c < width; c++, at++)
+            dx[at] = s->log ? dy[at] - gr__exp(y[at]) * total[c] : y[at] * (dy[at] - total[c]);
+}
+
+static void softmax_grad_columns(void *ctx, int64_t begin, int64_t end)
+{
+    const gr__softmax_grad *s = ctx;
+    int64_t pieces = (s->inner + SOFTMAX_COLUMNS - 1) / SOFTMAX_COLUMNS;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t column = i % pieces * SOFTMAX_COLUMNS, left = s->inner - column;
+        softmax_grad_stretch(s, i / pieces * s->n * s->inner + column,
+                             left < SOFTMAX_COLUMNS ? left : SOFTMAX_COLUMNS);
+    }
+}
+
+/* Rows, or columns in pieces, as tasks. */
+static void softmax_tasks(int64_t outer, int64_t n, int64_t inner, gr__range_fn *rows,
+                          gr__range_fn *columns, void *ctx)
+{
+    int64_t pieces = (inner + SOFTMAX_COLUMNS - 1) / SOFTMAX_COLUMNS;
+    if (n == 0) return;
+    if (inner == 1) gr__parallel_for(outer, softmax_grain(n), rows, ctx);
+    else gr__parallel_for(outer * pieces, softmax_grain(n * SOFTMAX_COLUMNS), columns, ctx);
+}
+
 static void softmax(gr__softmax *s)
 {
-    int64_t pieces = (s->inner + SOFTMAX_COLUMNS - 1) / SOFTMAX_COLUMNS;
-    if (s->n == 0) return;
-    if (s->inner == 1) gr__parallel_for(s->outer, softmax_grain(s->n), softmax_rows, s);
-    else
-        gr__parallel_for(s->outer * pieces, softmax_grain(s->n * SOFTMAX_COLUMNS), softmax_columns,
-                         s);
+    softmax_tasks(s->outer, s->n, s->inner, softmax_rows, softmax_columns, s);
+}
+
+static void softmax_grad(gr__softmax_grad *s)
+{
+    softmax_tasks(s->outer, s->n, s->inner, softmax_grad_rows, softmax_grad_columns, s);
 }
 
 /* --- cross-entropy: -log softmax(x)[target] = log sum exp(x - most) - (x[target] - most) --- */

@@ -50,31 +50,26 @@ const uint32_t *gr__draw(uint64_t seed, uint32_t lane, int64_t first, gr__number
 
 /* --- dropout --- */
 
-typedef struct dropout_attrs {
-    double p;
-    int64_t seed;
-} dropout_attrs;
-
 static const gr_field dropout_fields[] = {
-    GR_FIELD(dropout_attrs, p, GR_FIELD_F64),
-    GR_FIELD(dropout_attrs, seed, GR_FIELD_I64),
+    GR_FIELD(gr__dropout_attrs, p, GR_FIELD_F64),
+    GR_FIELD(gr__dropout_attrs, seed, GR_FIELD_I64),
     {0},
 };
 
 static bool dropout_infer(gr_infer *c)
 {
-    double p = ((const dropout_attrs *)c->attrs)->p;
+    double p = ((const gr__dropout_attrs *)c->attrs)->p;
     if (p >= 0 && p <= 1) return true;
     return gr_infer_fail(c, "p is %g, expected a probability, 0 <= p <= 1", p);
 }
 
 /* An element is kept where its number is not below this: of 2^32 numbers p 2^32 are. */
-static uint64_t threshold_of(const dropout_attrs *a)
+static uint64_t threshold_of(const gr__dropout_attrs *a)
 {
     return (uint64_t)(a->p * 0x1p32);
 }
 
-static double scale_of(const dropout_attrs *a)
+static double scale_of(const gr__dropout_attrs *a)
 {
     return a->p < 1 ? 1 / (1 - a->p) : 0;
 }
@@ -91,7 +86,7 @@ static double scale_of(const dropout_attrs *a)
     }                                                                                              \
     static void dropout_##suffix(const gr_tile *t)                                                 \
     {                                                                                              \
-        const dropout_attrs *a = t->attrs;                                                         \
+        const gr__dropout_attrs *a = t->attrs;                                                         \
         const T *x = t->x[0];                                                                      \
         T *y = t->y;                                                                               \
         for (int64_t i = 0, m; i < t->n; i += m) {                                                 \
@@ -104,7 +99,7 @@ static double scale_of(const dropout_attrs *a)
 DROPOUT(float, f32)
 DROPOUT(double, f64)
 
-static gr_tensor *dropout(gr_tensor *x, const dropout_attrs *attrs, const void *site);
+static gr_tensor *dropout(gr_tensor *x, const gr__dropout_attrs *attrs, const void *site);
 
 static void dropout_vjp(gr_pullback *p)
 {
@@ -112,7 +107,7 @@ static void dropout_vjp(gr_pullback *p)
 }
 
 #define M34 {.shape = {2, {3, 4}}}
-#define DROP(p) &(const dropout_attrs){p, 7}
+#define DROP(p) &(const gr__dropout_attrs){p, 7}
 
 static const gr_sample dropout_samples[] = {
     {.name = "half", .in = {{.shape = {2, {5, 9}}}}, .n_in = 1, .attrs = DROP(0.5)},
@@ -126,7 +121,7 @@ static const gr_sample dropout_samples[] = {
     {0},
 };
 
-static const gr_op dropout_op = {
+const gr_op gr__dropout_op = {
     .name = "dropout",
     .family = "random",
     .formula = "y = x m with m = 0 with probability p, else 1 / (1 - p)",
@@ -134,7 +129,7 @@ static const gr_op dropout_op = {
                   "dx = dy m, with the m that the seed gives again",
     .n_in = 1,
     .flags = GR_OP_RANDOM | GR_OP_LINEAR,
-    .attrs_size = sizeof(dropout_attrs),
+    .attrs_size = sizeof(gr__dropout_attrs),
     .fields = dropout_fields,
     .infer = dropout_infer,
     .tile = GR__TILES(dropout),
@@ -142,9 +137,9 @@ static const gr_op dropout_op = {
     .samples = dropout_samples,
 };
 
-static gr_tensor *dropout(gr_tensor *x, const dropout_attrs *attrs, const void *site)
+static gr_tensor *dropout(gr_tensor *x, const gr__dropout_attrs *attrs, const void *site)
 {
-    return gr__unary(&dropout_op, x, attrs, site);
+    return gr__unary(&gr__dropout_op, x, attrs, site);
 }
 
 /* Each element becomes 0 with probability p, the others are scaled by 1 / (1 - p), so that the mean
@@ -152,7 +147,7 @@ static gr_tensor *dropout(gr_tensor *x, const dropout_attrs *attrs, const void *
  * Srivastava et al., "Dropout", JMLR 15, 2014. */
 gr_tensor *gr_dropout(gr_tensor *x, double p)
 {
-    const dropout_attrs attrs = {p, (int64_t)gr_next_seed(x ? gr_graph_of(x) : NULL)};
+    const gr__dropout_attrs attrs = {p, (int64_t)gr_next_seed(x ? gr_graph_of(x) : NULL)};
     return dropout(x, &attrs, GR_HERE);
 }
 
@@ -190,7 +185,7 @@ static const gr_op channels_op = {
     .derivation = "a product with factors that do not depend on x: dx = dy m",
     .n_in = 1,
     .flags = GR_OP_RANDOM | GR_OP_LINEAR,
-    .attrs_size = sizeof(dropout_attrs),
+    .attrs_size = sizeof(gr__dropout_attrs),
     .fields = dropout_fields,
     .define = channels_define,
     .samples = channels_samples,
@@ -201,7 +196,7 @@ static const gr_op channels_op = {
  * localization using convolutional networks", CVPR 2015. */
 gr_tensor *gr_dropout_channels(gr_tensor *x, double p)
 {
-    const dropout_attrs attrs = {p, (int64_t)gr_next_seed(x ? gr_graph_of(x) : NULL)};
+    const gr__dropout_attrs attrs = {p, (int64_t)gr_next_seed(x ? gr_graph_of(x) : NULL)};
     return gr__unary(&channels_op, x, &attrs, GR_HERE);
 }
 
@@ -217,7 +212,7 @@ static double alpha_scale(double p)
 
 #define ALPHA(T, suffix)                                                                           \
     GR__CLONES static void alpha_piece_##suffix(const T *restrict x, T *restrict y, int64_t n,     \
-                                                const uint32_t *restrict u, const dropout_attrs *d)\
+                                                const uint32_t *restrict u, const gr__dropout_attrs *d)\
     {                                                                                              \
         const uint64_t threshold = threshold_of(d);                                                \
         const double scale = alpha_scale(d->p);                                                    \
@@ -226,7 +221,7 @@ static double alpha_scale(double p)
     }                                                                                              \
     static void alpha_##suffix(const gr_tile *t)                                                   \
     {                                                                                              \
-        const dropout_attrs *a = t->attrs;                                                         \
+        const gr__dropout_attrs *a = t->attrs;                                                         \
         const T *x = t->x[0];                                                                      \
         T *y = t->y;                                                                               \
         for (int64_t i = 0, m; i < t->n; i += m) {                                                 \
@@ -241,7 +236,7 @@ ALPHA(double, f64)
 
 static void alpha_vjp(gr_pullback *p)
 {
-    const dropout_attrs *a = p->attrs;
+    const gr__dropout_attrs *a = p->attrs;
     p->dx[0] = gr_scale(dropout(p->dy[0], a, GR_HERE), alpha_scale(a->p) * (1 - a->p));
 }
 
@@ -254,7 +249,7 @@ static const gr_op alpha_op = {
                   "the same seed",
     .n_in = 1,
     .flags = GR_OP_RANDOM,
-    .attrs_size = sizeof(dropout_attrs),
+    .attrs_size = sizeof(gr__dropout_attrs),
     .fields = dropout_fields,
     .infer = dropout_infer,
     .tile = GR__TILES(alpha),
@@ -267,8 +262,8 @@ static const gr_op alpha_op = {
  * "Self-normalizing neural networks", NIPS 2017. */
 gr_tensor *gr_alpha_dropout(gr_tensor *x, double p)
 {
-    const dropout_attrs attrs = {p, (int64_t)gr_next_seed(x ? gr_graph_of(x) : NULL)};
+    const gr__dropout_attrs attrs = {p, (int64_t)gr_next_seed(x ? gr_graph_of(x) : NULL)};
     return gr__unary(&alpha_op, x, &attrs, GR_HERE);
 }
 
-const gr_op *const gr__random_ops[] = {&dropout_op, &channels_op, &alpha_op, NULL};
+const gr_op *const gr__random_ops[] = {&gr__dropout_op, &channels_op, &alpha_op, NULL};

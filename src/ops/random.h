@@ -66,4 +66,13 @@ static inline gr_tensor *gr__drawn_for(const gr_op *op, gr_tensor *x, const gr_s
     return gr__apply(gr_graph_of(x), op, NULL, 0, &attrs, GR_HERE);
 }
 
+/* --- dropout by a given seed, for ops that drop elements within --- */
+
+typedef struct gr__dropout_attrs {
+    double p;
+    int64_t seed;
+} gr__dropout_attrs;
+
+extern const gr_op gr__dropout_op;
+
 #endif
