@@ -274,8 +274,8 @@ static const gr_op rnn_op = {
  * D = 1 or 2 for each: w_ih [G H,in] ([G H,D H] above the first layer), w_hh [G H,H] and the biases
  * [G H], both or none. h0: [L D,N,H], NULL for zeros. lengths: int64 [N], each from 0 to T, NULL for T:
  * steps beyond change no state and give y = 0, as PyTorch's packed sequences do; the reverse
- * direction starts at a row's own end. x beyond must be finite for finite gradients. Of x, the
- * states and the weights, all of one dtype, float32 or float64.
+ * direction starts at a row's own end; what x holds beyond does not matter. x, the states and the
+ * weights are of one dtype, float32 or float64.
  *
  * The result: y [T,N,D H] (or [N,T,D H]), of the last layer; h [L D,N,H], the states at the rows'
  * ends. With o.dropout, elements of what goes from a layer to the next are dropped, drawn anew at

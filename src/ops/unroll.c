@@ -260,6 +260,14 @@ gr_tensor *gr__expect_weights(const char *op, int gates, int64_t in, int64_t hid
     return failure;
 }
 
+/* x with zeros beyond the lengths: whatever lies there, NaN even, is in no gradient. */
+static gr_tensor *without_padding(gr_tensor *x, gr_tensor *lengths)
+{
+    const gr_shape *s = gr_shape_of(x);
+    gr_tensor *active = active_rows(gr_graph_of(x), lengths, s->dim[0], s->dim[1]);
+    return gr_where(active, x, gr_scalar(gr_graph_of(x), gr_dtype_of(x), 0));
+}
+
 gr__layer gr__layer_of(const char *op, int gates, int states, gr_tensor *const *x, int n)
 {
     const bool lengths = gr_dtype_of(x[n - 1]) == GR_I64;
@@ -284,6 +292,7 @@ gr__layer gr__layer_of(const char *op, int gates, int states, gr_tensor *const *
     else l.failure = gr__expect_weights(op, gates, s.dim[2], state.dim[1], w, 2 + biases);
     if (!l.failure && l.c0) l.failure = gr__expect(op, l.c0, "c0", state);
     if (!l.failure && lengths) l.failure = gr__expect(op, l.lengths, "lengths", GR_SHAPE(s.dim[1]));
+    if (!l.failure && lengths) l.x = without_padding(l.x, l.lengths);
     return l;
 }
 

@@ -481,6 +481,25 @@ START_TEST(nan_stays_in_its_row_and_behind_the_end_reaches_nothing)
 }
 END_TEST
 
+START_TEST(nan_behind_the_end_is_in_no_gradient)
+{
+    for (int kind = TANH; kind <= GRU; kind++) {
+        network m = small_network((flavour)kind);
+        gr_tensor *d[MOST_INPUTS];
+        double x[24];
+        network_make(&m, GR_F64, true, true);
+        memcpy(x, values(m.x), sizeof x);
+        for (int i = 0; i < 3; i++) x[(2 * 2 + 0) * 3 + i] = x[(3 * 2 + 0) * 3 + i] = NAN;
+        m.x = m.inputs[0] = gr_from_data(g, GR_F64, GR_SHAPE(4, 2, 3), x);
+        differentiate(&m, run(&m), d);
+        for (int i = 0; i < m.n_inputs; i++)
+            for (int64_t k = 0; k < gr_numel(d[i]); k++)
+                ck_assert_msg(isfinite(values(d[i])[k]), "kind %d, gradient %d", kind, i);
+        gr_graph_reset(g);
+    }
+}
+END_TEST
+
 START_TEST(saturated_gates_give_finite_values_and_gradients)
 {
     for (int dtype = GR_F32; dtype <= GR_F64; dtype++)
@@ -682,7 +701,8 @@ SUITE("recurrent", setup, teardown, layers_equal_the_network_unrolled_from_primi
       values_and_gradients_are_those_of_pytorch, cells_equal_their_formulas,
       relu_at_zero_has_the_derivative_zero,
       nan_stays_in_its_row_and_behind_the_end_reaches_nothing,
-      saturated_gates_give_finite_values_and_gradients, without_steps_rows_or_units_the_state_stays,
+      nan_behind_the_end_is_in_no_gradient, saturated_gates_give_finite_values_and_gradients,
+      without_steps_rows_or_units_the_state_stays,
       dropout_is_between_layers_and_can_be_replayed, bits_do_not_depend_on_threads,
       a_training_step_allocates_nothing_once_warm, what_does_not_fit_is_named,
       a_length_beyond_the_steps_is_an_error_when_computed)
