@@ -217,6 +217,17 @@ GR_API gr_tensor *gr_ones_like(gr_tensor *x);
 GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b); /* [..., m, k] . [..., k, n] -> [..., m, n] */
 GR_API gr_tensor *gr_linear(gr_tensor *x, gr_tensor *w, gr_tensor *b); /* x w^T + b: [..., in], [out, in], [out] or NULL -> [..., out] */
 
+/* --- linear algebra: of the last two axes, the axes in front count matrices --- */
+typedef struct gr_triangular_options {
+    bool upper;     /* A is its upper triangle, else its lower one */
+    bool transpose; /* A^T in place of A */
+    bool unit;      /* the diagonal counts as ones */
+    bool right;     /* X A = B in place of A X = B */
+} gr_triangular_options;
+GR_API gr_tensor *gr_solve(gr_tensor *a, gr_tensor *b);   /* X of A X = B */
+GR_API gr_tensor *gr_solve_triangular(gr_tensor *a, gr_tensor *b, gr_triangular_options o);
+GR_API gr_tensor *gr_inverse(gr_tensor *a);               /* A^-1; gr_solve is better for systems */
+
 /* --- convolution; options 0 count as 1 where 0 makes no sense: stride, dilation, groups --- */
 typedef struct gr_conv1d_options {
     int stride, padding, dilation, groups;
