@@ -227,6 +227,16 @@ typedef struct gr_triangular_options {
 GR_API gr_tensor *gr_solve(gr_tensor *a, gr_tensor *b);   /* X of A X = B */
 GR_API gr_tensor *gr_solve_triangular(gr_tensor *a, gr_tensor *b, gr_triangular_options o);
 GR_API gr_tensor *gr_inverse(gr_tensor *a);               /* A^-1; gr_solve is better for systems */
+GR_API gr_tensor *gr_det(gr_tensor *a);                   /* [...,n,n] -> [...] */
+GR_API gr_tensor *gr_slogdet(gr_tensor *a);               /* the sign of det A; gr_output(y, 1): log |det A| */
+GR_API gr_tensor *gr_cholesky(gr_tensor *a);              /* L of A = L L^T, A symmetric positive definite */
+GR_API gr_tensor *gr_cholesky_solve(gr_tensor *b, gr_tensor *l, bool upper); /* X of L L^T X = B, or of U^T U X = B */
+GR_API gr_tensor *gr_qr(gr_tensor *a);                    /* Q of A = Q R; gr_output(q, 1): R, its diagonal not negative */
+GR_API gr_tensor *gr_lstsq(gr_tensor *a, gr_tensor *b);   /* X of least |A X - B|; A of full rank with m >= n */
+GR_API gr_tensor *gr_eigh(gr_tensor *a);                  /* w of A = V diag(w) V^T, A symmetric, ascending; gr_output(w, 1): V */
+GR_API gr_tensor *gr_eigvalsh(gr_tensor *a);              /* w alone */
+GR_API gr_tensor *gr_svd(gr_tensor *a);                   /* U of A = U diag(s) Vh; gr_output(u, 1): s, descending; 2: Vh */
+GR_API gr_tensor *gr_svdvals(gr_tensor *a);               /* s alone */
 
 /* --- convolution; options 0 count as 1 where 0 makes no sense: stride, dilation, groups --- */
 typedef struct gr_conv1d_options {
