@@ -216,6 +216,14 @@ GR_API gr_tensor *gr_ones_like(gr_tensor *x);
 /* --- matrix products --- */
 GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b); /* [..., m, k] . [..., k, n] -> [..., m, n] */
 GR_API gr_tensor *gr_linear(gr_tensor *x, gr_tensor *w, gr_tensor *b); /* x w^T + b: [..., in], [out, in], [out] or NULL -> [..., out] */
+GR_API gr_tensor *gr_bilinear(gr_tensor *a, gr_tensor *b, gr_tensor *w, gr_tensor *bias); /* y_k = a^T w_k b + bias_k: [..., i], [..., j], [out, i, j], [out] or NULL */
+GR_API gr_tensor *gr_dot(gr_tensor *a, gr_tensor *b);               /* sum_i a_i b_i of two vectors */
+GR_API gr_tensor *gr_vecdot(gr_tensor *a, gr_tensor *b, int axis);  /* the same along an axis */
+GR_API gr_tensor *gr_outer(gr_tensor *a, gr_tensor *b);             /* a_i b_j */
+GR_API gr_tensor *gr_cross(gr_tensor *a, gr_tensor *b, int axis);   /* a x b, of 3 elements along the axis */
+GR_API gr_tensor *gr_kron(gr_tensor *a, gr_tensor *b);              /* every element of a times all of b */
+GR_API gr_tensor *gr_tensordot(gr_tensor *a, gr_tensor *b, gr_axes axes_a, gr_axes axes_b); /* sums over axes in pairs */
+GR_API gr_tensor *gr_einsum(const char *equation, gr_tensor *const *x, int n); /* "bij,bjk->bik" */
 
 /* --- linear algebra: of the last two axes, the axes in front count matrices --- */
 typedef struct gr_triangular_options {
@@ -237,6 +245,13 @@ GR_API gr_tensor *gr_eigh(gr_tensor *a);                  /* w of A = V diag(w) 
 GR_API gr_tensor *gr_eigvalsh(gr_tensor *a);              /* w alone */
 GR_API gr_tensor *gr_svd(gr_tensor *a);                   /* U of A = U diag(s) Vh; gr_output(u, 1): s, descending; 2: Vh */
 GR_API gr_tensor *gr_svdvals(gr_tensor *a);               /* s alone */
+GR_API gr_tensor *gr_matrix_power(gr_tensor *x, int n);   /* x x ... x; n < 0: of the inverse */
+
+typedef enum gr_matrix_norm_order {
+    GR_MATRIX_NORM_FRO, GR_MATRIX_NORM_NUC, GR_MATRIX_NORM_1, GR_MATRIX_NORM_INF, GR_MATRIX_NORM_2,
+    GR_MATRIX_NORM_MINUS_1, GR_MATRIX_NORM_MINUS_INF, GR_MATRIX_NORM_MINUS_2
+} gr_matrix_norm_order;
+GR_API gr_tensor *gr_matrix_norm(gr_tensor *x, gr_matrix_norm_order order, bool keepdim); /* [...,m,n] -> [...] */
 
 /* --- convolution; options 0 count as 1 where 0 makes no sense: stride, dilation, groups --- */
 typedef struct gr_conv1d_options {

@@ -56,10 +56,7 @@ static bool per_matrix(gr_infer *c)
 /* [...] -> [...,1,1] */
 static gr_tensor *beside_matrices(gr_tensor *x)
 {
-    gr_shape shape = *gr_shape_of(x);
-    shape.dim[shape.rank++] = 1;
-    shape.dim[shape.rank++] = 1;
-    return gr_reshape(x, shape);
+    return gr_unsqueeze(gr_unsqueeze(x, -1), -1);
 }
 
 /* --- det --- */

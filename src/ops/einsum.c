@@ -176,20 +176,11 @@ static void arrange(operand *o, const term *t)
     o->t = *t;
 }
 
-/* Axes i and j, of one size n, become one: of the square of n x n elements every (n + 1)th. */
+/* Axes i < j, of one size, become one, the last. */
 static void take_diagonal(operand *o, int i, int j)
 {
-    gr_axes axes = {0, {0}};
-    for (int k = 0; k < o->t.n; k++)
-        if (k != i && k != j) axes.axis[axes.n++] = k;
-    axes.axis[axes.n++] = i;
-    axes.axis[axes.n++] = j;
     const int label = o->t.axis[i];
-    const int64_t n = gr_shape_of(o->x)->dim[i];
-    gr_shape shape = {o->t.n - 1, {0}};
-    for (int k = 0; k < shape.rank; k++) shape.dim[k] = gr_shape_of(o->x)->dim[axes.axis[k]];
-    shape.dim[shape.rank - 1] = n * n;
-    o->x = gr_slice(gr_reshape(gr_permute(o->x, axes), shape), -1, 0, n * n, n + 1);
+    o->x = gr_diagonal(o->x, 0, i, j);
     drop_axis(&o->t, j);
     drop_axis(&o->t, i);
     o->t.axis[o->t.n++] = label;

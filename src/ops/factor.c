@@ -53,7 +53,7 @@ static gr_status cholesky_forward(gr_exec *e)
 static void cholesky_vjp(gr_pullback *p)
 {
     gr_tensor *l = p->y[0];
-    gr_tensor *inner = gr__triangle(gr_matmul(gr__turned(l), p->dy[0]), false, 0.5);
+    gr_tensor *inner = gr__half_lower(gr_matmul(gr__turned(l), p->dy[0]));
     gr_tensor *left = gr_solve_triangular(l, inner, (gr_triangular_options){.transpose = true});
     p->dx[0] = gr__symmetric(gr_solve_triangular(l, left, (gr_triangular_options){.right = true}));
 }
@@ -197,7 +197,7 @@ static gr_tensor *qr_gradient(gr_tensor *q, gr_tensor *r, gr_tensor *dq, gr_tens
     gr_tensor *m = dr ? gr_matmul(r, gr__turned(dr)) : NULL;
     gr_tensor *n = dq ? gr_matmul(gr__turned(dq), q) : NULL;
     m = m && n ? gr_sub(m, n) : m ? m : gr_neg(n);
-    gr_tensor *half = gr__triangle(m, false, 0.5);
+    gr_tensor *half = gr__half_lower(m);
     gr_tensor *sum = gr_matmul(q, gr_add(half, gr__turned(half)));
     if (dq) sum = gr_add(dq, sum);
     return gr_solve_triangular(
@@ -226,21 +226,9 @@ static void qr_vjp(gr_pullback *p)
                                    : wide_qr_gradient(p->y[0], p->y[1], p->dy[0], p->dy[1]);
 }
 
-/* A with 3 added on the diagonal of its leading square, which makes that regular. */
-static gr_tensor *with_diagonal(gr_tensor *x)
-{
-    const gr__matrices a = gr__matrices_of(gr_shape_of(x));
-    const int64_t k = least(a.rows, a.columns);
-    gr_tensor *square = gr_scale(gr__identity(gr_graph_of(x), gr_dtype_of(x), k), 3);
-    gr_tensor *rest[2] = {square, gr_zeros(gr_graph_of(x), gr_dtype_of(x),
-                                           a.rows > k ? GR_SHAPE(a.rows - k, k)
-                                                      : GR_SHAPE(k, a.columns - k))};
-    return gr_add(x, a.rows == a.columns ? square : gr_concat(rest, 2, a.rows > k ? 0 : 1));
-}
-
 static int record_qr(const gr_op *op, const gr_sample *s, gr_tensor *const *x, gr_tensor **y)
 {
-    gr_tensor *a = with_diagonal(x[0]);
+    gr_tensor *a = gr__plus_identity(x[0], 3);
     y[0] = gr_apply(NULL, op, &a, 1, s->attrs);
     y[1] = gr_output(y[0], 1);
     return 2;
@@ -309,7 +297,7 @@ static gr_tensor *lstsq_define(gr_tensor *const *x, int n, const void *attrs)
 
 static int record_lstsq(const gr_op *op, const gr_sample *s, gr_tensor *const *x, gr_tensor **y)
 {
-    gr_tensor *in[2] = {with_diagonal(x[0]), x[1]};
+    gr_tensor *in[2] = {gr__plus_identity(x[0], 3), x[1]};
     y[0] = gr_apply(NULL, op, in, 2, s->attrs);
     return 1;
 }

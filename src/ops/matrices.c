@@ -1,7 +1,4 @@
-/* matrices.c - what the families of linear algebra share: shape rules, batches, triangles.
- *
- *   y_ij = x_ij below the diagonal, d x_ii on it, 0 above     dx is dy with the same factors
- */
+/* matrices.c - what the families of linear algebra share; powers and norms of matrices. */
 /* SPDX-License-Identifier: MIT */
 #include "matrices.h"
 
@@ -84,85 +81,26 @@ bool gr__match_batches(const char *name, gr_tensor **a, gr_tensor **b)
     return true;
 }
 
-/* --- triangle --- */
+/* --- matrices from matrices --- */
 
-typedef struct triangle_attrs {
-    bool upper;
-    double diagonal;
-} triangle_attrs;
-
-static const gr_field triangle_fields[] = {
-    GR_FIELD(triangle_attrs, upper, GR_FIELD_BOOL),
-    GR_FIELD(triangle_attrs, diagonal, GR_FIELD_F64),
-    {0},
-};
-
-static bool triangle_infer(gr_infer *c)
+gr_tensor *gr__half_lower(gr_tensor *x)
 {
-    return gr__infer_square(c, 0);
-}
-
-static gr_status triangle_forward(gr_exec *e)
-{
-    const triangle_attrs *t = e->attrs;
-    const gr__matrices a = gr__matrices_of(e->in[0].shape);
-    const int64_t n = a.columns;
-    const double *x = e->in[0].data;
-    double *y = e->out[0].data;
-    for (int64_t row = 0; row < a.count * n; row++, x += n, y += n) {
-        const int64_t i = row % n, from = t->upper ? i + 1 : 0, to = t->upper ? n : i;
-        memset(y, 0, (size_t)n * sizeof *y);
-        memcpy(y + from, x + from, (size_t)(to - from) * sizeof *y);
-        if (t->diagonal != 0) y[i] = t->diagonal * x[i];
-    }
-    return GR_OK;
-}
-
-static void triangle_vjp(gr_pullback *p)
-{
-    const triangle_attrs *t = p->attrs;
-    p->dx[0] = gr__triangle(p->dy[0], t->upper, t->diagonal);
-}
-
-static const gr_sample triangle_samples[] = {
-    {.name = "lower", .in = {GR__MATRIX(4, 4)}, .n_in = 1, .attrs = &(const triangle_attrs){false, 1}},
-    {.name = "half of the diagonal", .in = {GR__STACK(2, 3, 3)}, .n_in = 1, .attrs = &(const triangle_attrs){true, 0.5}},
-    {.name = "strict", .in = {GR__MATRIX(3, 3)}, .n_in = 1, .attrs = &(const triangle_attrs){true, 0}},
-    {.name = "empty", .in = {GR__MATRIX(0, 0)}, .n_in = 1, .attrs = &(const triangle_attrs){false, 1}},
-    {.name = "not square", .in = {GR__MATRIX(3, 4)}, .n_in = 1, .attrs = &(const triangle_attrs){false, 1}, .error = "expected square matrices [...,n,n], got [3,4]"},
-    {0},
-};
-
-static const gr_op triangle_op = {
-    .name = "triangle",
-    .family = "matrices",
-    .formula = "y_ij = x_ij below (or above) the diagonal, d x_ii on it, 0 elsewhere",
-    .derivation = "each x is multiplied by 1, d or 0, and so is its dy",
-    .n_in = 1,
-    .flags = GR_OP_LINEAR,
-    .attrs_size = sizeof(triangle_attrs),
-    .fields = triangle_fields,
-    .infer = triangle_infer,
-    .forward = {[GR_F64] = triangle_forward},
-    .vjp = triangle_vjp,
-    .samples = triangle_samples,
-};
-
-gr_tensor *gr__triangle(gr_tensor *x, bool upper, double diagonal)
-{
-    return gr__unary(&triangle_op, x, &(triangle_attrs){upper, diagonal}, GR_HERE);
-}
-
-gr_tensor *gr__identity(gr_graph *g, gr_dtype dtype, int64_t n)
-{
-    gr_tensor *ones = gr_ones(g, dtype, GR_SHAPE(n, n));
-    return gr_sub(gr__triangle(ones, false, 1), gr__triangle(ones, false, 0));
+    return gr_scale(gr_add(gr_tril(x, 0), gr_tril(x, -1)), 0.5);
 }
 
 gr_tensor *gr__plus_identity(gr_tensor *x, double a)
 {
-    const gr_shape *s = gr_shape_of(x);
-    return gr_add(x, gr_scale(gr__identity(gr_graph_of(x), gr_dtype_of(x), s->dim[s->rank - 1]), a));
+    const gr__matrices size = gr__matrices_of(gr_shape_of(x));
+    return gr_add(x, gr_scale(gr_eye(gr_graph_of(x), gr_dtype_of(x), size.rows, size.columns), a));
+}
+
+gr_tensor *gr__spread_out(gr_tensor *x)
+{
+    gr_graph *g = gr_graph_of(x);
+    const gr_dtype dtype = gr_dtype_of(x);
+    const gr__matrices a = gr__matrices_of(gr_shape_of(x));
+    gr_tensor *steps = gr_arange(g, dtype, 4, 4 * (double)a.columns + 4, 4);
+    return gr_add(x, gr_mul(gr_eye(g, dtype, a.rows, a.columns), steps));
 }
 
 gr_tensor *gr__symmetric(gr_tensor *x)
@@ -192,4 +130,187 @@ int gr__record_zero(const gr_op *op, const gr_sample *s, gr_tensor *const *x, gr
     return record_with(op, s, x, gr_scale(x[0], 0), y);
 }
 
-const gr_op *const gr__matrices_ops[] = {&triangle_op, NULL};
+/* --- matrix_power --- */
+
+typedef struct power_attrs {
+    int n;
+} power_attrs;
+
+static const gr_field power_fields[] = {GR_FIELD(power_attrs, n, GR_FIELD_INT), {0}};
+
+static gr_tensor *identities(gr_tensor *x)
+{
+    const gr_shape *s = gr_shape_of(x);
+    const int64_t n = s->dim[s->rank - 1];
+    return gr_expand(gr_eye(gr_graph_of(x), gr_dtype_of(x), n, n), *s);
+}
+
+/* x^13 = x x^4 x^8: by the binary digits of the exponent. */
+static gr_tensor *power_define(gr_tensor *const *in, int n_in, const void *attrs)
+{
+    const int given = ((const power_attrs *)attrs)->n;
+    const gr_shape *s = gr_shape_of(in[0]);
+    char text[GR_SHAPE_TEXT];
+    (void)n_in;
+    if (s->rank < 2 || s->dim[s->rank - 1] != s->dim[s->rank - 2])
+        return gr_fail(gr_graph_of(in[0]),
+                       "matrix_power: expected square matrices [...,n,n], got %s",
+                       gr_shape_text(s, text));
+    gr_tensor *x = given < 0 ? gr_inverse(in[0]) : in[0], *y = NULL;
+    for (unsigned n = given < 0 ? 0u - (unsigned)given : (unsigned)given; n; n >>= 1) {
+        if (n & 1) y = y ? gr_matmul(y, x) : x;
+        if (n > 1) x = gr_matmul(x, x);
+    }
+    return y ? y : identities(in[0]);
+}
+
+#define POWER(n) .n_in = 1, .attrs = &(const power_attrs){n}
+
+static const gr_sample power_samples[] = {
+    {.name = "fifth", .in = {GR__MATRIX(3, 3)}, POWER(5)},
+    {.name = "square", .in = {GR__STACK(2, 2, 2)}, POWER(2)},
+    {.name = "first", .in = {GR__MATRIX(3, 3)}, POWER(1)},
+    {.name = "zeroth", .in = {GR__STACK(2, 2, 2)}, POWER(0)},
+    {.name = "inverse squared", .in = {GR__MATRIX(3, 3)}, POWER(-2), .record = gr__record_regular},
+    {.name = "empty", .in = {GR__MATRIX(0, 0)}, POWER(3)},
+    {.name = "not square", .in = {GR__MATRIX(2, 3)}, POWER(2), .error = "expected square matrices [...,n,n], got [2,3]"},
+    {0},
+};
+
+static const gr_op power_op = {
+    .name = "matrix_power",
+    .family = "matrices",
+    .formula = "Y = A A ... A, n times; for n < 0 of A^-1; I for n = 0",
+    .derivation = "through its products: d(A A) = dA A + A dA",
+    .n_in = 1,
+    .attrs_size = sizeof(power_attrs),
+    .fields = power_fields,
+    .define = power_define,
+    .samples = power_samples,
+};
+
+/* The nth power of each matrix [...,n,n], with about 2 log2 |n| products; a negative one is that of
+ * the inverse. */
+gr_tensor *gr_matrix_power(gr_tensor *x, int n)
+{
+    return gr__unary(&power_op, x, &(power_attrs){n}, GR_HERE);
+}
+
+/* --- matrix_norm --- */
+
+typedef struct norm_attrs {
+    gr_matrix_norm_order order;
+    bool keepdim;
+} norm_attrs;
+
+static const char *const orders[] = {"fro", "nuc", "1", "inf", "2", "-1", "-inf", "-2", NULL};
+
+static const gr_field norm_fields[] = {
+    GR_FIELD_NAMED(norm_attrs, order, orders),
+    GR_FIELD(norm_attrs, keepdim, GR_FIELD_BOOL),
+    {0},
+};
+
+static gr_tensor *frobenius(gr_tensor *x)
+{
+    return gr_norm(x, 2, GR_AXES(-2, -1), true);
+}
+
+static gr_tensor *values_of(gr_tensor *x)
+{
+    return gr_unsqueeze(gr_svdvals(x), -1);
+}
+
+static gr_tensor *nuclear(gr_tensor *x)
+{
+    return gr_sum(values_of(x), GR_AXES(-2), true);
+}
+
+static gr_tensor *column_sums(gr_tensor *x)
+{
+    return gr_sum(gr_abs(x), GR_AXES(-2), true);
+}
+
+static gr_tensor *row_sums(gr_tensor *x)
+{
+    return gr_sum(gr_abs(x), GR_AXES(-1), true);
+}
+
+/* What is made of the matrices, [...,m,n] -> [...,1,1] or more, and whether the largest or the
+ * smallest of these counts. */
+typedef struct norm_rule {
+    gr_tensor *(*parts)(gr_tensor *x);
+    gr_tensor *(*choice)(gr_tensor *x, gr_axes axes, bool keepdim);
+} norm_rule;
+
+static const norm_rule norm_rules[] = {
+    [GR_MATRIX_NORM_FRO] = {frobenius, gr_sum},
+    [GR_MATRIX_NORM_NUC] = {nuclear, gr_sum},
+    [GR_MATRIX_NORM_1] = {column_sums, gr_max},
+    [GR_MATRIX_NORM_INF] = {row_sums, gr_max},
+    [GR_MATRIX_NORM_2] = {values_of, gr_max},
+    [GR_MATRIX_NORM_MINUS_1] = {column_sums, gr_min},
+    [GR_MATRIX_NORM_MINUS_INF] = {row_sums, gr_min},
+    [GR_MATRIX_NORM_MINUS_2] = {values_of, gr_min},
+};
+
+static gr_tensor *norm_define(gr_tensor *const *x, int n, const void *attrs)
+{
+    const norm_attrs *a = attrs;
+    char text[GR_SHAPE_TEXT];
+    (void)n;
+    if (gr_shape_of(x[0])->rank < 2)
+        return gr_fail(gr_graph_of(x[0]), "matrix_norm: expected matrices [...,m,n], got %s",
+                       gr_shape_text(gr_shape_of(x[0]), text));
+    if ((unsigned)a->order >= sizeof norm_rules / sizeof *norm_rules)
+        return gr_fail(gr_graph_of(x[0]), "matrix_norm: there is no order %d", (int)a->order);
+    const norm_rule *rule = &norm_rules[a->order];
+    return rule->choice(rule->parts(x[0]), GR_AXES(-2, -1), a->keepdim);
+}
+
+static int record_apart(const gr_op *op, const gr_sample *s, gr_tensor *const *x, gr_tensor **y)
+{
+    gr_tensor *a = gr__spread_out(x[0]);
+    y[0] = gr_apply(NULL, op, &a, 1, s->attrs);
+    return 1;
+}
+
+#define NORM(order, keepdim) .n_in = 1, .attrs = &(const norm_attrs){order, keepdim}
+
+static const gr_sample norm_samples[] = {
+    {.name = "fro", .in = {GR__MATRIX(2, 3)}, NORM(GR_MATRIX_NORM_FRO, false)},
+    {.name = "fro, kept", .in = {GR__STACK(2, 3, 2)}, NORM(GR_MATRIX_NORM_FRO, true)},
+    {.name = "nuc", .in = {GR__MATRIX(2, 3)}, NORM(GR_MATRIX_NORM_NUC, false), .record = record_apart},
+    {.name = "1", .in = {GR__MATRIX(3, 2)}, NORM(GR_MATRIX_NORM_1, false)},
+    {.name = "inf", .in = {GR__MATRIX(3, 2)}, NORM(GR_MATRIX_NORM_INF, true)},
+    {.name = "2", .in = {GR__STACK(2, 3, 2)}, NORM(GR_MATRIX_NORM_2, false), .record = record_apart},
+    {.name = "-1", .in = {GR__MATRIX(3, 2)}, NORM(GR_MATRIX_NORM_MINUS_1, false)},
+    {.name = "-inf", .in = {GR__MATRIX(3, 2)}, NORM(GR_MATRIX_NORM_MINUS_INF, false)},
+    {.name = "-2", .in = {GR__MATRIX(2, 3)}, NORM(GR_MATRIX_NORM_MINUS_2, true), .record = record_apart},
+    {.name = "vector", .in = {{.shape = {1, {3}}}}, NORM(GR_MATRIX_NORM_FRO, false), .error = "expected matrices [...,m,n], got [3]"},
+    {.name = "no order", .in = {GR__MATRIX(2, 3)}, NORM((gr_matrix_norm_order)8, false), .error = "there is no order 8"},
+    {0},
+};
+
+static const gr_op norm_op = {
+    .name = "matrix_norm",
+    .family = "matrices",
+    .formula = "fro: (sum a_ij^2)^(1/2); nuc: sum s_i; 2, -2: max, min s_i; 1, -1: max, min_j "
+               "sum_i |a_ij|; inf, -inf: max, min_i sum_j |a_ij|",
+    .derivation = "through its parts: norm, svdvals, abs, sum, max and min",
+    .n_in = 1,
+    .attrs_size = sizeof(norm_attrs),
+    .fields = norm_fields,
+    .define = norm_define,
+    .samples = norm_samples,
+};
+
+/* A norm of each matrix [...,m,n]: [...], or [...,1,1] with keepdim. The orders are those of
+ * torch.linalg.matrix_norm; s are the singular values. At kinks as gr_norm, gr_abs, gr_max and
+ * gr_svdvals choose: 0 for the Frobenius norm of zeros, equal maxima share. */
+gr_tensor *gr_matrix_norm(gr_tensor *x, gr_matrix_norm_order order, bool keepdim)
+{
+    return gr__unary(&norm_op, x, &(norm_attrs){order, keepdim}, GR_HERE);
+}
+
+const gr_op *const gr__matrices_ops[] = {&power_op, &norm_op, NULL};

@@ -42,11 +42,9 @@ gr_status gr__run_matrices(gr_exec *e, gr__batch b, gr__matrix_fn *body, void *c
 
 /* --- recording (matrices.c) --- */
 
-/* The part of x below the diagonal (above it, where `upper`) and `diagonal` times the diagonal
- * itself; 0 elsewhere. */
-gr_tensor *gr__triangle(gr_tensor *x, bool upper, double diagonal);
-gr_tensor *gr__identity(gr_graph *g, gr_dtype dtype, int64_t n);
+gr_tensor *gr__half_lower(gr_tensor *x);              /* the lower triangle with half of the diagonal */
 gr_tensor *gr__plus_identity(gr_tensor *x, double a); /* x + a I */
+gr_tensor *gr__spread_out(gr_tensor *x);              /* x + diag(4, 8, 12, ...): values well apart */
 gr_tensor *gr__symmetric(gr_tensor *x);               /* (x + x^T) / 2 */
 /* Stretches the axes in front of the matrices a and b to common ones; false, with the error set,
  * when there are none. Both are tensors of one graph. */

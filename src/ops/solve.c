@@ -91,7 +91,9 @@ static void triangular_vjp(gr_pullback *p)
     if (!p->wants[0]) return;
     gr_tensor *first = given->right ? gr__turned(x) : db, *second = given->right ? db : gr__turned(x);
     gr_tensor *dn = gr_neg(gr_matmul(first, second));
-    p->dx[0] = gr__triangle(given->transpose ? gr__turned(dn) : dn, given->upper, !given->unit);
+    gr_tensor *da = given->transpose ? gr__turned(dn) : dn;
+    const int off = given->unit; /* the diagonal is not read */
+    p->dx[0] = given->upper ? gr_triu(da, off) : gr_tril(da, -off);
 }
 
 #define SYSTEM(...) .n_in = 2, .attrs = &(const gr_triangular_options){__VA_ARGS__}

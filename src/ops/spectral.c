@@ -16,9 +16,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "matrices.h"
 
-#include <float.h>
-#include <string.h>
-
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -49,20 +46,16 @@ static spectral_job job_of(const gr_exec *e)
     return j;
 }
 
-/* [...,n] -> [...,1,n], to multiply columns, or [...,n,1], to multiply rows */
+/* [...,n] -> [...,1,n], to multiply columns */
 static gr_tensor *as_row(gr_tensor *x)
 {
-    gr_shape shape = *gr_shape_of(x);
-    shape.dim[shape.rank] = shape.dim[shape.rank - 1];
-    shape.dim[shape.rank++ - 1] = 1;
-    return gr_reshape(x, shape);
+    return gr_unsqueeze(x, -2);
 }
 
+/* [...,n] -> [...,n,1], to multiply rows */
 static gr_tensor *as_column(gr_tensor *x)
 {
-    gr_shape shape = *gr_shape_of(x);
-    shape.dim[shape.rank++] = 1;
-    return gr_reshape(x, shape);
+    return gr_unsqueeze(x, -1);
 }
 
 /* 1/x, and 0 at 0 */
@@ -83,17 +76,6 @@ static gr_tensor *gaps(gr_tensor *w)
 static gr_tensor *sum_of(gr_tensor *a, gr_tensor *b)
 {
     return a && b ? gr_add(a, b) : a ? a : b;
-}
-
-/* x + diag(4, 8, 12, ...): values are then well apart. */
-static gr_tensor *spread_out(gr_tensor *x)
-{
-    const gr__matrices a = gr__matrices_of(gr_shape_of(x));
-    double d[64] = {0};
-    for (int64_t i = 0; i < least(a.rows, a.columns) && a.rows * a.columns <= 64; i++)
-        d[i * a.columns + i] = 4 * (double)(i + 1);
-    gr_tensor *diagonal = gr_from_data(gr_graph_of(x), GR_F64, GR_SHAPE(a.rows, a.columns), d);
-    return gr_add(x, gr_cast(diagonal, gr_dtype_of(x)));
 }
 
 /* --- eigh --- */
@@ -133,7 +115,7 @@ static void eigh_vjp(gr_pullback *p)
 /* Eigenvalues, and the squares of eigenvectors, which do not depend on their signs. */
 static int record_eigh(const gr_op *op, const gr_sample *s, gr_tensor *const *x, gr_tensor **y)
 {
-    gr_tensor *a = gr__symmetric(spread_out(x[0]));
+    gr_tensor *a = gr__symmetric(gr__spread_out(x[0]));
     y[0] = gr_apply(NULL, op, &a, 1, s->attrs);
     y[1] = gr_square(gr_output(y[0], 1));
     return 2;
@@ -141,7 +123,7 @@ static int record_eigh(const gr_op *op, const gr_sample *s, gr_tensor *const *x,
 
 static int record_values(const gr_op *op, const gr_sample *s, gr_tensor *const *x, gr_tensor **y)
 {
-    gr_tensor *a = gr__symmetric(spread_out(x[0]));
+    gr_tensor *a = gr__symmetric(gr__spread_out(x[0]));
     y[0] = gr_apply(NULL, op, &a, 1, s->attrs);
     return 1;
 }
@@ -286,7 +268,7 @@ static void svd_vjp(gr_pullback *p)
 /* What does not depend on signs: singular values, squares of both kinds of vectors, U Vh. */
 static int record_svd(const gr_op *op, const gr_sample *s, gr_tensor *const *x, gr_tensor **y)
 {
-    gr_tensor *a = spread_out(x[0]);
+    gr_tensor *a = gr__spread_out(x[0]);
     gr_tensor *u = gr_apply(NULL, op, &a, 1, s->attrs), *vh = gr_output(u, 2);
     y[0] = gr_square(u);
     y[1] = gr_output(u, 1);
@@ -297,7 +279,7 @@ static int record_svd(const gr_op *op, const gr_sample *s, gr_tensor *const *x, 
 
 static int record_spread(const gr_op *op, const gr_sample *s, gr_tensor *const *x, gr_tensor **y)
 {
-    gr_tensor *a = spread_out(x[0]);
+    gr_tensor *a = gr__spread_out(x[0]);
     y[0] = gr_apply(NULL, op, &a, 1, s->attrs);
     return 1;
 }
