@@ -141,6 +141,7 @@ int64_t gr__lu(int64_t n, double *a, int *pivot)
 {
     const int order = (int)n;
     int info = 0;
+    if (n == 0) return 0; /* LAPACK wants a leading dimension of at least 1 */
     dgetrf_(&order, &order, a, &order, pivot, &info);
     return info;
 }

@@ -30,7 +30,7 @@ size_t gr__batch_scratch(const gr__batch *b); /* bytes that gr__batch_run needs 
 int64_t gr__batch_run(const gr__batch *b, gr__matrix_fn *body, void *ctx, void *scratch,
                       int64_t *which);
 
-/* --- one matrix; sizes are positive, below 2^24 --- */
+/* --- one matrix; sizes are positive (of LU also 0), below 2^24 --- */
 
 enum { GR__SPECTRAL_MOST = 16384 }; /* of the side of eigh, the smaller one of svd: LAPACK counts in int */
 

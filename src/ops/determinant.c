@@ -1,7 +1,7 @@
 /* determinant.c - determinants.
  *
  *   y = det A          dA = dy C(A)       C_ij = dy/dA_ij, the cofactors
- *   C = cofactors      dA = <dC, C> W - C dC^T W                  with W = A^-T
+ *   C = cofactors      dA = det(A) (<dC, W> W - W dC^T W)         with W = A^-T
  *   y = log |det A|    dA = dy A^-T
  *
  * Expanding the determinant by a row shows that it is linear in each element, with the cofactor as its
@@ -142,9 +142,10 @@ static gr_status cofactor_forward(gr_exec *e)
 
 static void cofactor_vjp(gr_pullback *p)
 {
-    gr_tensor *c = p->y[0], *dc = p->dy[0], *w = gr__turned(gr_inverse(p->x[0]));
-    gr_tensor *both = gr_sum(gr_mul(dc, c), GR_AXES(-2, -1), true);
-    p->dx[0] = gr_sub(gr_mul(both, w), gr_matmul(c, gr_matmul(gr__turned(dc), w)));
+    gr_tensor *dc = p->dy[0], *w = gr__turned(gr_inverse(p->x[0]));
+    gr_tensor *along = gr_mul(w, gr_sum(gr_mul(dc, w), GR_AXES(-2, -1), true));
+    gr_tensor *across = gr_matmul(w, gr_matmul(gr__turned(dc), w));
+    p->dx[0] = gr_mul(beside_matrices(gr_det(p->x[0])), gr_sub(along, across));
 }
 
 static const gr_sample cofactor_samples[] = {
@@ -161,9 +162,9 @@ static const gr_op cofactor_op = {
     .family = "determinant",
     .formula = "C_ij = (-1)^(i+j) det(A without row i and column j)",
     .derivation = "C = det(A) W with W = A^-T; d det = <C, dA> and dW = -W dA^T W, so "
-                  "<dC, .> gives dA = <dC, C> W - C dC^T W",
+                  "<dC, .> gives dA = det(A) (<dC, W> W - W dC^T W)",
     .n_in = 1,
-    .reads = GR_READS_IN(0) | GR_READS_OUT(0),
+    .reads = GR_READS_IN(0),
     .infer = cofactor_infer,
     .forward = {[GR_F64] = cofactor_forward},
     .vjp = cofactor_vjp,

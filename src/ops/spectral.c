@@ -6,9 +6,8 @@
  *                         E_ij = 1 / (s_j^2 - s_i^2)     K(X) = X - X^T
  *   P = A^+               dA = -P^T dP P^T + (I - A P) dP^T P P^T + P^T P dP^T (I - P A)
  *
- * with F_ii = E_ii = 0. Where two values are exactly equal, F and E are taken as 0 as well: their
- * vectors may be turned among each other at will, so a function that is well defined does not depend
- * on that, and for it this is the derivative. M. B. Giles, "Collected matrix derivative results for
+ * with F_ii = E_ii = 0. Where two values are equal their vectors may be turned among each other at
+ * will and have no derivative: F and E are infinite. M. B. Giles, "Collected matrix derivative results for
  * forward and reverse mode algorithmic differentiation", 2008; J. Townsend, "Differentiating the
  * singular value decomposition", 2016; G. H. Golub, V. Pereyra, "The differentiation of
  * pseudo-inverses and nonlinear least squares problems whose variables separate", 1973.
@@ -58,19 +57,19 @@ static gr_tensor *as_column(gr_tensor *x)
     return gr_unsqueeze(x, -1);
 }
 
-/* 1/x, and 0 at 0 */
-static gr_tensor *reciprocal(gr_tensor *x)
+/* 1 / x_ij, with 0 on the diagonal for the 0 there */
+static gr_tensor *off_diagonal_reciprocal(gr_tensor *x)
 {
-    gr_graph *g = gr_graph_of(x);
-    gr_tensor *zero = gr_equal(x, gr_scalar(g, gr_dtype_of(x), 0));
-    gr_tensor *one = gr_scalar(g, gr_dtype_of(x), 1);
-    return gr_where(zero, gr_scalar(g, gr_dtype_of(x), 0), gr_div(one, gr_where(zero, one, x)));
+    const gr_shape *s = gr_shape_of(x);
+    const int64_t n = s->dim[s->rank - 1];
+    gr_tensor *i = gr_eye(gr_graph_of(x), gr_dtype_of(x), n, n);
+    return gr_sub(gr_div(gr_ones_like(x), gr_add(x, i)), i);
 }
 
-/* 1 / (w_j - w_i) */
+/* F_ij = 1 / (w_j - w_i) */
 static gr_tensor *gaps(gr_tensor *w)
 {
-    return reciprocal(gr_sub(as_row(w), as_column(w)));
+    return off_diagonal_reciprocal(gr_sub(as_row(w), as_column(w)));
 }
 
 static gr_tensor *sum_of(gr_tensor *a, gr_tensor *b)
@@ -128,11 +127,7 @@ static int record_values(const gr_op *op, const gr_sample *s, gr_tensor *const *
     return 1;
 }
 
-#define WRONG_INPUTS                                                                                             \
-    {.name = "vector", .in = {{.shape = {1, {3}}}}, .n_in = 1, .error = "expected matrices [...,m,n], got [3]"}, \
-    {                                                                                                            \
-        0                                                                                                        \
-    }
+#define NO_MATRIX {.name = "vector", .in = {{.shape = {1, {3}}}}, .n_in = 1, .error = "expected matrices [...,m,n], got [3]"}
 #define NOT_SQUARE {.name = "not square", .in = {GR__MATRIX(2, 3)}, .n_in = 1, .error = "expected square matrices [...,n,n], got [2,3]"}
 
 static const gr_sample eigh_samples[] = {
@@ -141,7 +136,8 @@ static const gr_sample eigh_samples[] = {
     {.name = "one", .in = {GR__MATRIX(1, 1)}, .n_in = 1, .record = record_eigh},
     {.name = "empty", .in = {GR__STACK(2, 0, 0)}, .n_in = 1},
     NOT_SQUARE,
-    WRONG_INPUTS,
+    NO_MATRIX,
+    {0},
 };
 
 static const gr_op eigh_op = {
@@ -151,8 +147,8 @@ static const gr_op eigh_op = {
     .derivation = "V^T dA V = diag(dw) + (V^T dV) diag(w) - diag(w) (V^T dV), V^T dV being "
                   "antisymmetric: dw_i is its diagonal, (V^T dV)_ij (w_j - w_i) the rest; transposed: "
                   "dA = V (diag(dw) + F o V^T dV) V^T, made symmetric, F_ij = 1/(w_j - w_i)",
-    .ties = "equal eigenvalues: the term of their pair counts as 0, right for every function that "
-            "does not depend on how their vectors are turned (PyTorch: NaN)",
+    .ties = "equal eigenvalues: no derivative through V, Inf or NaN as in PyTorch; through w alone "
+            "that of the vectors found",
     .n_in = 1,
     .n_out = 2,
     .reads = GR_READS_OUT(0) | GR_READS_OUT(1),
@@ -184,7 +180,8 @@ static const gr_sample eigvalsh_samples[] = {
     {.name = "matrix", .in = {GR__MATRIX(3, 3)}, .n_in = 1, .record = record_values},
     {.name = "batch", .in = {GR__STACK(2, 3, 3)}, .n_in = 1, .record = record_values},
     NOT_SQUARE,
-    WRONG_INPUTS,
+    NO_MATRIX,
+    {0},
 };
 
 static const gr_op eigvalsh_op = {
@@ -255,13 +252,13 @@ static void svd_vjp(gr_pullback *p)
     const gr__matrices a = gr__matrices_of(gr_shape_of(p->x[0]));
     gr_tensor *left = ds ? gr_mul(u, as_row(ds)) : NULL, *beside = NULL, *e = NULL;
     if (du || dv)
-        e = reciprocal(gr_mul(gr_sub(row, as_column(s)), gr_add(row, as_column(s))));
+        e = off_diagonal_reciprocal(gr_mul(gr_sub(row, as_column(s)), gr_add(row, as_column(s))));
     if (du) left = sum_of(left, gr_matmul(u, gr_mul(turning(u, du, e), row)));
     if (dv) left = sum_of(left, gr_matmul(u, gr_mul(as_column(s), turning(v, dv, e))));
     if (du && a.rows > a.columns)
-        left = sum_of(left, gr_mul(outside(u, du), reciprocal(row)));
+        left = sum_of(left, gr_div(outside(u, du), row));
     if (dv && a.columns > a.rows)
-        beside = gr_matmul(gr_mul(u, reciprocal(row)), gr__turned(outside(v, dv)));
+        beside = gr_matmul(gr_div(u, row), gr__turned(outside(v, dv)));
     p->dx[0] = sum_of(gr_matmul(left, vh), beside);
 }
 
@@ -290,7 +287,8 @@ static const gr_sample svd_samples[] = {
     {.name = "wide", .in = {GR__STACK(2, 2, 3)}, .n_in = 1, .record = record_svd},
     {.name = "row", .in = {GR__MATRIX(1, 3)}, .n_in = 1, .record = record_svd},
     {.name = "empty", .in = {GR__STACK(0, 3, 2)}, .n_in = 1},
-    WRONG_INPUTS,
+    NO_MATRIX,
+    {0},
 };
 
 static const gr_op svd_op = {
@@ -301,9 +299,8 @@ static const gr_op svd_op = {
                   "the diagonal is ds, the rest a system of two for each pair, of determinant "
                   "s_j^2 - s_i^2; what of dU is outside of U comes from (I - U U^T) dA V S^-1, of "
                   "dV likewise (Townsend 2016)",
-    .ties = "equal singular values, and zero ones: the terms that would divide by 0 count as 0, "
-            "right for every function that does not depend on how the vectors are turned "
-            "(PyTorch: NaN or Inf)",
+    .ties = "equal singular values, and zero ones where A is not square: no derivative through U and "
+            "Vh, Inf or NaN as in PyTorch; through s alone that of the vectors found",
     .n_in = 1,
     .n_out = 3,
     .reads = GR_READS_OUT(0) | GR_READS_OUT(1) | GR_READS_OUT(2),
@@ -334,7 +331,8 @@ static gr_tensor *svdvals_define(gr_tensor *const *x, int n, const void *attrs)
 static const gr_sample svdvals_samples[] = {
     {.name = "tall", .in = {GR__MATRIX(4, 3)}, .n_in = 1, .record = record_spread},
     {.name = "wide", .in = {GR__STACK(2, 2, 3)}, .n_in = 1, .record = record_spread},
-    WRONG_INPUTS,
+    NO_MATRIX,
+    {0},
 };
 
 static const gr_op svdvals_op = {
