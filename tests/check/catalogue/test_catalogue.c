@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_OPS = 256, MOST_CLASSES = 64, FEWEST_MUTANTS = 200, FEWEST_OPS = 35 };
+enum { MOST_OPS = 1024, MOST_CLASSES = 64, FEWEST_MUTANTS = 200, FEWEST_OPS = 35 };
 enum { LEAST_DIAGNOSED = 95 }; /* percent */
 
 typedef struct options {
