@@ -1,7 +1,8 @@
 /* softmax_real.c - softmax and cross-entropy, for one dtype and instruction set.
  *
  * The largest element is taken off before exp, so that nothing overflows and the sum is at least
- * 1. Sums add in REAL over short stretches and in double across them.
+ * 1. Sums add in REAL over short stretches and in double across them. Where a logarithm follows, the
+ * largest element is left out of the sum and log1p puts it back: a loss near 0 keeps its digits.
  */
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
@@ -49,18 +50,59 @@ static double softmax_sum(const REAL *x, int64_t n)
     return total;
 }
 
-/* The sum of exp(x_i - most); the terms go to y unless it is NULL. */
+/* As softmax_sum, in stretches. */
+static double softmax_total(const REAL *x, int64_t n)
+{
+    double total = 0;
+    for (int64_t i = 0; i < n; i += SOFTMAX_STRETCH)
+        total += softmax_sum(x + i, n - i < SOFTMAX_STRETCH ? n - i : SOFTMAX_STRETCH);
+    return total;
+}
+
+/* y_i = exp(x_i - most); returns their sum. */
 static double softmax_exp(const REAL *x, REAL most, int64_t n, REAL *y)
 {
-    REAL stretch[SOFTMAX_STRETCH];
     double total = 0;
     for (int64_t i = 0; i < n; i += SOFTMAX_STRETCH) {
         int64_t m = n - i < SOFTMAX_STRETCH ? n - i : SOFTMAX_STRETCH;
-        REAL *e = y ? y + i : stretch;
-        for (int64_t j = 0; j < m; j++) e[j] = gr__exp(x[i + j] - most);
-        total += softmax_sum(e, m);
+        for (int64_t j = i; j < i + m; j++) y[j] = gr__exp(x[j] - most);
+        total += softmax_sum(y + i, m);
     }
     return total;
+}
+
+/* The sum of exp(x_i - most) over the x_i below most; *equal: how many are not. */
+static double softmax_rest(const REAL *x, REAL most, int64_t n, int64_t *equal)
+{
+    REAL stretch[SOFTMAX_STRETCH];
+    double rest = 0;
+    *equal = 0;
+    for (int64_t i = 0; i < n; i += SOFTMAX_STRETCH) {
+        int64_t m = n - i < SOFTMAX_STRETCH ? n - i : SOFTMAX_STRETCH;
+        int count = 0;
+        for (int64_t j = 0; j < m; j++) {
+            REAL e = gr__exp(x[i + j] - most);
+            stretch[j] = x[i + j] == most ? 0 : e;
+            count += x[i + j] == most;
+        }
+        rest += softmax_sum(stretch, m);
+        *equal += count;
+    }
+    return rest;
+}
+
+/* log(rest + equal), NaN if the largest element is not finite. */
+static double softmax_log(double rest, int64_t equal, REAL most)
+{
+    if (!isfinite(most)) return NAN;
+    return equal == 1 ? log1p(rest) : log(rest + (double)equal);
+}
+
+static double softmax_log_sum(const REAL *x, REAL most, int64_t n)
+{
+    int64_t equal;
+    double rest = softmax_rest(x, most, n, &equal);
+    return softmax_log(rest, equal, most);
 }
 
 static void softmax_rows(void *ctx, int64_t begin, int64_t end)
@@ -69,12 +111,13 @@ static void softmax_rows(void *ctx, int64_t begin, int64_t end)
     for (int64_t row = begin; row < end; row++) {
         const REAL *x = (const REAL *)s->x + row * s->n;
         REAL *y = (REAL *)s->y + row * s->n, most = softmax_max(x, s->n);
-        double total = softmax_exp(x, most, s->n, s->log ? NULL : y);
-        REAL factor = (REAL)(1 / total), less = (REAL)log(total);
-        if (s->log)
+        if (s->log) {
+            REAL less = (REAL)softmax_log_sum(x, most, s->n);
             for (int64_t i = 0; i < s->n; i++) y[i] = (x[i] - most) - less;
-        else
+        } else {
+            REAL factor = (REAL)(1 / softmax_exp(x, most, s->n, y));
             for (int64_t i = 0; i < s->n; i++) y[i] *= factor;
+        }
     }
 }
 
@@ -84,6 +127,7 @@ static void softmax_stretch(const gr__softmax *s, const REAL *x, REAL *y, int64_
 {
     REAL most[SOFTMAX_COLUMNS], last[SOFTMAX_COLUMNS];
     double total[SOFTMAX_COLUMNS] = {0};
+    int32_t equal[SOFTMAX_COLUMNS] = {0}; /* to the largest; these are left out of the total of a log */
     for (int64_t c = 0; c < width; c++) most[c] = (REAL)-INFINITY;
     for (int64_t k = 0; k < s->n; k++)
         for (int64_t c = 0; c < width; c++) {
@@ -92,11 +136,14 @@ static void softmax_stretch(const gr__softmax *s, const REAL *x, REAL *y, int64_
         }
     for (int64_t k = 0; k < s->n; k++)
         for (int64_t c = 0; c < width; c++) {
-            REAL e = gr__exp(x[k * s->inner + c] - most[c]);
+            REAL v = x[k * s->inner + c], e = gr__exp(v - most[c]);
+            const int largest = s->log && v == most[c];
             y[k * s->inner + c] = e;
-            total[c] += (double)e;
+            total[c] += largest ? 0 : (double)e;
+            equal[c] += largest;
         }
-    for (int64_t c = 0; c < width; c++) last[c] = (REAL)(s->log ? log(total[c]) : 1 / total[c]);
+    for (int64_t c = 0; c < width; c++)
+        last[c] = (REAL)(s->log ? softmax_log(total[c], equal[c], most[c]) : 1 / total[c]);
     for (int64_t k = 0; k < s->n; k++)
         for (int64_t c = 0; c < width; c++) {
             REAL *at = y + k * s->inner + c;
@@ -224,11 +271,10 @@ static void cross_entropy_rows(void *ctx, int64_t begin, int64_t end)
         job->loss[row] = 0;
         if (cross_entropy_skips(c, row)) continue;
         REAL most = softmax_max(x, c->classes);
-        double total = softmax_exp(x, most, c->classes, NULL);
         double right = (double)(x[c->target[row]] - most);
         if (c->smoothing != 0)
             right += c->smoothing * (cross_entropy_below(x, most, c->classes) - right);
-        job->loss[row] = log(total) - right;
+        job->loss[row] = softmax_log_sum(x, most, c->classes) - right;
     }
 }
 
@@ -251,9 +297,11 @@ static void cross_entropy_grad_rows(void *ctx, int64_t begin, int64_t end)
             for (int64_t i = 0; i < c->classes; i++) dx[i] = 0;
             continue;
         }
+        REAL *right = &dx[c->target[row]];
         double total = softmax_exp(x, softmax_max(x, c->classes), c->classes, dx);
         const REAL factor = (REAL)(1 / total), scale = (REAL)job->scale[row];
-        dx[c->target[row]] -= (REAL)(total * (1 - c->smoothing));
+        *right = 0; /* p - 1 as minus the others: no difference of two numbers near 1 */
+        *right = (REAL)(c->smoothing * total - softmax_total(dx, c->classes));
         for (int64_t i = 0; i < c->classes; i++) dx[i] = (dx[i] * factor - spread) * scale;
     }
 }
