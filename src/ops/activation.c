@@ -222,11 +222,11 @@ gr_tensor *gr_silu(gr_tensor *x)
 
 /* tanh(log(1 + e)) = ((1 + e)^2 - 1) / ((1 + e)^2 + 1), e = exp x: `part` of `part + rest`. With
  * w = exp(-|x|) nothing overflows, and rest keeps the digits of 1 - t. */
-#define MISH_PARTS(T)              \
-    const T w = gr__exp(-fabs(x)); \
+#define MISH_PARTS(T)                                                                              \
+    const T w = gr__exp(-fabs(x));                                                                 \
     const T part = x > 0 ? 1 + 2 * w : w * (w + 2), rest = x > 0 ? 2 * w * w : 2;
-#define MISH_SLOPE_PARTS(T) \
-    MISH_PARTS(T)           \
+#define MISH_SLOPE_PARTS(T)                                                                        \
+    MISH_PARTS(T)                                                                                  \
     const T bent = part / (part + rest), s = (x < 0 ? w : 1) / (1 + w);
 
 GR__UNARY_LET(mish_slope, MISH_SLOPE_PARTS, bent + x * s * (1 + bent) * (rest / (part + rest)))

@@ -8,54 +8,37 @@
 #include "elementwise.h"
 
 #define AWAY RANGE(0.5, 2)
-#define COLUMN                                      \
-    {                                               \
-        .shape = {2, {3, 1}}, .low = 0.5, .high = 2 \
-    }
-#define POINT                                    \
-    {                                            \
-        .shape = {0, {0}}, .low = 0.5, .high = 2 \
-    }
-#define ALL_ALIKE(ATTRS)                                                      \
-    {.name = "matrix", .in = {M34, M34, AWAY}, .n_in = 3, .attrs = ATTRS},    \
-    {                                                                         \
-        .name = "scalars", .in = {ONE, ONE, POINT}, .n_in = 3, .attrs = ATTRS \
-    }
-#define BLENDED(ATTRS)                                                               \
-    {.name = "broadcast", .in = {M34, ROW, COLUMN}, .n_in = 3, .attrs = ATTRS},      \
-        {.name = "grown", .in = {ONE, ROW, COLUMN}, .n_in = 3, .attrs = ATTRS},      \
-        {.name = "empty", .in = {EMPTY, ROW, POINT}, .n_in = 3, .attrs = ATTRS},     \
-        {.name = "integers",                                                         \
-         .in = {WHOLE, WHOLE, WHOLE},                                                \
-         .n_in = 3,                                                                  \
-         .attrs = ATTRS,                                                             \
-         .error = "not defined for int64"},                                          \
-        {.name = "mixed",                                                            \
-         .in = {M34, M34, WHOLE},                                                    \
-         .n_in = 3,                                                                  \
-         .attrs = ATTRS,                                                             \
-         .error = "cannot mix"},                                                     \
-    {                                                                                \
-        .name = "no common shape", .in = {M34, {.shape = {1, {3}}}, M34}, .n_in = 3, \
-        .attrs = ATTRS, .error = "cannot broadcast"                                  \
-    }
+#define COLUMN {.shape = {2, {3, 1}}, .low = 0.5, .high = 2}
+#define POINT {.shape = {0, {0}}, .low = 0.5, .high = 2}
+#define ALL_ALIKE(ATTRS)                                                                           \
+    {.name = "matrix", .in = {M34, M34, AWAY}, .n_in = 3, .attrs = ATTRS},                         \
+    {.name = "scalars", .in = {ONE, ONE, POINT}, .n_in = 3, .attrs = ATTRS}
+#define BLENDED(ATTRS)                                                                             \
+    {.name = "broadcast", .in = {M34, ROW, COLUMN}, .n_in = 3, .attrs = ATTRS},                    \
+    {.name = "grown", .in = {ONE, ROW, COLUMN}, .n_in = 3, .attrs = ATTRS},                        \
+    {.name = "empty", .in = {EMPTY, ROW, POINT}, .n_in = 3, .attrs = ATTRS},                       \
+    {.name = "integers", .in = {WHOLE, WHOLE, WHOLE}, .n_in = 3, .attrs = ATTRS,                   \
+     .error = "not defined for int64"},                                                            \
+    {.name = "mixed", .in = {M34, M34, WHOLE}, .n_in = 3, .attrs = ATTRS, .error = "cannot mix"},  \
+    {.name = "no common shape", .in = {M34, {.shape = {1, {3}}}, M34}, .n_in = 3, .attrs = ATTRS,  \
+     .error = "cannot broadcast"}
 
 /* `expr` in a, b, c of the three inputs and v, the attribute. */
 #define NO_VALUE(T)
 #define VALUE(T) const T v = (T)((const value_attrs *)t->attrs)->value;
-#define TILE3(NAME, T, suffix, ATTR, expr)                                              \
-    GR__CLONES static void NAME##_##suffix(const gr_tile *t)                            \
-    {                                                                                   \
-        const T *restrict pa = t->x[0], *restrict pb = t->x[1], *restrict pc = t->x[2]; \
-        T *restrict py = t->y;                                                          \
-        ATTR(T)                                                                         \
-        for (int64_t i = 0; i < t->n; i++) {                                            \
-            const T a = pa[i], b = pb[i], c = pc[i];                                    \
-            py[i] = expr;                                                               \
-        }                                                                               \
+#define TILE3(NAME, T, suffix, ATTR, expr)                                                         \
+    GR__CLONES static void NAME##_##suffix(const gr_tile *t)                                       \
+    {                                                                                              \
+        const T *restrict pa = t->x[0], *restrict pb = t->x[1], *restrict pc = t->x[2];            \
+        T *restrict py = t->y;                                                                     \
+        ATTR(T)                                                                                    \
+        for (int64_t i = 0; i < t->n; i++) {                                                       \
+            const T a = pa[i], b = pb[i], c = pc[i];                                               \
+            py[i] = expr;                                                                          \
+        }                                                                                          \
     }
-#define TERNARY(NAME, ATTR, expr)       \
-    TILE3(NAME, float, f32, ATTR, expr) \
+#define TERNARY(NAME, ATTR, expr)                                                                  \
+    TILE3(NAME, float, f32, ATTR, expr)                                                            \
     TILE3(NAME, double, f64, ATTR, expr)
 
 static gr_tensor *ternary(const gr_op *op, gr_tensor *a, gr_tensor *b, gr_tensor *c,
@@ -112,11 +95,7 @@ typedef struct value_attrs {
 
 static const gr_field value_fields[] = {GR_FIELD(value_attrs, value, GR_FIELD_F64), {0}};
 
-#define TIMES(X)         \
-    &(const value_attrs) \
-    {                    \
-        X                \
-    }
+#define TIMES(X) &(const value_attrs){X}
 
 static const gr_sample product_samples[] = {ALL_ALIKE(TIMES(-1.75)), BLENDED(TIMES(0.6)), {0}};
 

@@ -16,20 +16,20 @@
 
 /* --- window: the backward of all that is cut --- */
 
-#define WINDOW(T, suffix)                                                               \
-    GR__CLONES static void window_##suffix(const gr_tile *t)                            \
-    {                                                                                   \
-        const T *restrict s = t->x[0], *restrict x = t->x[1];                           \
-        T *restrict y = t->y;                                                           \
-        const gr__window w = *(const gr__window *)t->attrs;                             \
-        const T low = (T)w.low, high = (T)w.high, in = (T)w.inside, out = (T)w.outside; \
-        for (int64_t i = 0; i < t->n; i++) {                                            \
-            const bool open = (s[i] > low) & (s[i] < high);                             \
-            const bool on = (s[i] == low) | (s[i] == high);                             \
-            const bool within = open | (w.closed & on & (low <= high));                 \
-            const T factor = within ? in : out;                                         \
-            y[i] = factor == 0 ? 0 : factor * x[i];                                     \
-        }                                                                               \
+#define WINDOW(T, suffix)                                                                          \
+    GR__CLONES static void window_##suffix(const gr_tile *t)                                       \
+    {                                                                                              \
+        const T *restrict s = t->x[0], *restrict x = t->x[1];                                      \
+        T *restrict y = t->y;                                                                      \
+        const gr__window w = *(const gr__window *)t->attrs;                                        \
+        const T low = (T)w.low, high = (T)w.high, in = (T)w.inside, out = (T)w.outside;            \
+        for (int64_t i = 0; i < t->n; i++) {                                                       \
+            const bool open = (s[i] > low) & (s[i] < high);                                        \
+            const bool on = (s[i] == low) | (s[i] == high);                                        \
+            const bool within = open | (w.closed & on & (low <= high));                            \
+            const T factor = within ? in : out;                                                    \
+            y[i] = factor == 0 ? 0 : factor * x[i];                                                \
+        }                                                                                          \
     }
 WINDOW(float, f32)
 WINDOW(double, f64)
@@ -51,11 +51,7 @@ static const gr_field window_fields[] = {
     GR_FIELD(gr__window, closed, GR_FIELD_BOOL), {0},
 };
 
-#define BOUNDS(...)     \
-    &(const gr__window) \
-    {                   \
-        __VA_ARGS__     \
-    }
+#define BOUNDS(...) &(const gr__window){__VA_ARGS__}
 
 static const gr_sample window_samples[] = {
     {.name = "open", .in = {M34, M34}, .n_in = 2, .attrs = BOUNDS(-0.4, 0.6, 0.7, -0.3, false)},
@@ -107,8 +103,8 @@ static const gr_field bounds_fields[] = {
     {0},
 };
 
-#define MIN_MAX(T)                    \
-    const bounds_attrs *o = t->attrs; \
+#define MIN_MAX(T)                                                                                 \
+    const bounds_attrs *o = t->attrs;                                                              \
     const T min = (T)o->min, max = (T)o->max;
 #define CUT(x) ((x) > max ? max : (x))
 #define RAISED (x < min ? min : x)
@@ -152,15 +148,11 @@ static void hardtanh_vjp(gr_pullback *p)
     p->dx[0] = pass_between(p, false);
 }
 
-#define MINMAX(MIN, MAX)  \
-    &(const bounds_attrs) \
-    {                     \
-        MIN, MAX          \
-    }
-#define BOUNDED_CASES                                                                          \
-    MATRIX("all sides", -1, 1, MINMAX(-0.5, 0.3)), MATRIX("inside", -1, 1, MINMAX(-2, 1.5)),   \
-        MATRIX("low", -1, -0.6, MINMAX(-0.5, 0.3)), MATRIX("high", 0.4, 1, MINMAX(-0.5, 0.3)), \
-        MATRIX("one bound", -1, 1, MINMAX(-INFINITY, 0.25)), SCALAR(-1, 1, MINMAX(-2, 2)),     \
+#define MINMAX(MIN, MAX) &(const bounds_attrs){MIN, MAX}
+#define BOUNDED_CASES                                                                              \
+    MATRIX("all sides", -1, 1, MINMAX(-0.5, 0.3)), MATRIX("inside", -1, 1, MINMAX(-2, 1.5)),       \
+        MATRIX("low", -1, -0.6, MINMAX(-0.5, 0.3)), MATRIX("high", 0.4, 1, MINMAX(-0.5, 0.3)),     \
+        MATRIX("one bound", -1, 1, MINMAX(-INFINITY, 0.25)), SCALAR(-1, 1, MINMAX(-2, 2)),         \
         NOTHING(MINMAX(0, 1)), NOT_FLOAT(MINMAX(0, 1))
 
 static const gr_sample clamp_samples[] = {
@@ -369,8 +361,8 @@ static const gr_field threshold_fields[] = {
     {0},
 };
 
-#define THRESHOLD_VALUE(T)               \
-    const threshold_attrs *o = t->attrs; \
+#define THRESHOLD_VALUE(T)                                                                         \
+    const threshold_attrs *o = t->attrs;                                                           \
     const T threshold = (T)o->threshold, value = (T)o->value;
 GR__TILE1(threshold, float, f32, THRESHOLD_VALUE, x <= threshold ? value : x)
 GR__TILE1(threshold, double, f64, THRESHOLD_VALUE, x <= threshold ? value : x)
@@ -387,11 +379,7 @@ static void threshold_branch(const gr_exec *e, gr_branch *b)
     gr__branch_at(e, 0, &((const threshold_attrs *)e->attrs)->threshold, 1, b);
 }
 
-#define FROM(T, V)           \
-    &(const threshold_attrs) \
-    {                        \
-        T, V                 \
-    }
+#define FROM(T, V) &(const threshold_attrs){T, V}
 
 static const gr_sample threshold_samples[] = {
     MATRIX("both sides", -1, 1, FROM(0.25, -2)),

@@ -32,7 +32,9 @@
             NOT_FLOAT(NULL), {0},                                                                  \
     }
 
-/* Samples of two inputs that broadcast. */
+/* Pairs that are refused. */
+#define NO_FLOATS                                                                                  \
+    {.name = "integers", .in = {WHOLE, WHOLE}, .n_in = 2, .error = "not defined for int64"}
 #define MIXED {.name = "mixed", .in = {M34, WHOLE}, .n_in = 2, .error = "cannot mix"}
 #define NO_COMMON_SHAPE                                                                            \
     {.name = "no common shape", .in = {M34, {.shape = {1, {3}}}}, .n_in = 2,                       \

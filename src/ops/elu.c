@@ -29,23 +29,19 @@ static const gr_field elu_fields[] = {
     {0},
 };
 
-#define ELU(ALPHA, SCALE, RATE) \
-    &(const elu_attrs)          \
-    {                           \
-        ALPHA, SCALE, RATE      \
-    }
-#define ELU_SAMPLES                                                                             \
-    {                                                                                           \
-        MATRIX("both sides", -3, 3, ELU(1.5, 0, 0)), MATRIX("above", 0.1, 1, ELU(0.7, 1.3, 2)), \
-            MATRIX("below", -2, -0.1, ELU(0.7, 1.3, 2)), SCALAR(-1, -0.5, ELU(1, 0, 0)),        \
-            NOTHING(ELU(1, 0, 0)), NOT_FLOAT(ELU(1, 0, 0)), {0},                                \
+#define ELU(ALPHA, SCALE, RATE) &(const elu_attrs){ALPHA, SCALE, RATE}
+#define ELU_SAMPLES                                                                                \
+    {                                                                                              \
+        MATRIX("both sides", -3, 3, ELU(1.5, 0, 0)), MATRIX("above", 0.1, 1, ELU(0.7, 1.3, 2)),    \
+            MATRIX("below", -2, -0.1, ELU(0.7, 1.3, 2)), SCALAR(-1, -0.5, ELU(1, 0, 0)),           \
+            NOTHING(ELU(1, 0, 0)), NOT_FLOAT(ELU(1, 0, 0)), {0},                                   \
     }
 
 static const gr_sample elu_samples[] = ELU_SAMPLES;
 
-#define ALPHA_SCALE_RATE(T)                                                                    \
-    const elu_attrs *o = t->attrs;                                                             \
-    const T scale = (T)(o->scale == 0 ? 1 : o->scale), rate = (T)(o->rate == 0 ? 1 : o->rate); \
+#define ALPHA_SCALE_RATE(T)                                                                        \
+    const elu_attrs *o = t->attrs;                                                                 \
+    const T scale = (T)(o->scale == 0 ? 1 : o->scale), rate = (T)(o->rate == 0 ? 1 : o->rate);     \
     const T alpha = (T)o->alpha;
 
 /* --- the derivative --- */
@@ -166,11 +162,7 @@ static gr_tensor *celu_define(gr_tensor *const *x, int n, const void *attrs)
     return gr__unary(&elu_op, x[0], &(elu_attrs){.alpha = alpha, .rate = 1 / alpha}, GR_HERE);
 }
 
-#define CELU(ALPHA)     \
-    &(const celu_attrs) \
-    {                   \
-        ALPHA           \
-    }
+#define CELU(ALPHA) &(const celu_attrs){ALPHA}
 
 static const gr_sample celu_samples[] = {
     MATRIX("both sides", -3, 3, CELU(1.5)),

@@ -10,7 +10,6 @@
 
 #include <tgmath.h>
 
-#define LOG_2 0.69314718055994530942
 #define ONE_OVER_LOG_2 1.44269504088896340736
 #define ONE_OVER_LOG_10 0.43429448190325182765
 
@@ -74,7 +73,7 @@ GR__UNARY(exp2, exp2(x))
 
 static void exp2_vjp(gr_pullback *p)
 {
-    p->dx[0] = gr_scale(gr_mul(p->dy[0], p->y[0]), LOG_2);
+    p->dx[0] = gr_scale(gr_mul(p->dy[0], p->y[0]), GR__LOG_2);
 }
 
 static const gr_op exp2_op = {

@@ -44,22 +44,13 @@ static bool halve(gr_tensor *x, const char *op, const void *attrs, gr_tensor **a
     return true;
 }
 
-#define AXIS(A)         \
-    &(const axis_attrs) \
-    {                   \
-        A               \
-    }
-#define GATED(NAME, A, ...)                                                       \
-    {                                                                             \
-        .name = NAME, .in = {{.shape = __VA_ARGS__}}, .n_in = 1, .attrs = AXIS(A) \
-    }
-#define GATED_ERRORS                                                                           \
-    {.name = "odd", .in = {M34}, .n_in = 1, .attrs = AXIS(0), .error = "cannot cut axis 0"},   \
-        {.name = "bad axis", .in = {M34}, .n_in = 1, .attrs = AXIS(2), .error = "cannot cut"}, \
-        {.name = "scalar", .in = {ONE}, .n_in = 1, .attrs = AXIS(0), .error = "cannot cut"},   \
-    {                                                                                          \
-        .name = "integers", .in = {WHOLE}, .n_in = 1, .attrs = AXIS(1), .error = "not defined" \
-    }
+#define AXIS(A) &(const axis_attrs){A}
+#define GATED(NAME, A, ...) {.name = NAME, .in = {{.shape = __VA_ARGS__}}, .n_in = 1, .attrs = AXIS(A)}
+#define GATED_ERRORS                                                                               \
+    {.name = "odd", .in = {M34}, .n_in = 1, .attrs = AXIS(0), .error = "cannot cut axis 0"},       \
+        {.name = "bad axis", .in = {M34}, .n_in = 1, .attrs = AXIS(2), .error = "cannot cut"},     \
+        {.name = "scalar", .in = {ONE}, .n_in = 1, .attrs = AXIS(0), .error = "cannot cut"},       \
+        {.name = "integers", .in = {WHOLE}, .n_in = 1, .attrs = AXIS(1), .error = "not defined"}
 
 static const gr_sample halves_samples[] = {
     GATED("last axis", -1, {2, {3, 4}}),
@@ -204,11 +195,7 @@ static gr_tensor *maxout_define(gr_tensor *const *x, int n, const void *attrs)
     return gr_max(gr_reshape(x[0], pieces), GR_AXES(axis + 1), false);
 }
 
-#define PIECES(K, A)      \
-    &(const maxout_attrs) \
-    {                     \
-        K, A              \
-    }
+#define PIECES(K, A) &(const maxout_attrs){K, A}
 
 static const gr_sample maxout_samples[] = {
     {.name = "last axis", .in = {{.shape = {2, {3, 4}}}}, .n_in = 1, .attrs = PIECES(2, -1)},

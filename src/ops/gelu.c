@@ -69,8 +69,8 @@ gr_tensor *gr_gelu(gr_tensor *x)
 #define RATE 1.59576912160573071176 /* 2 sqrt(2/pi) */
 #define CUBIC 0.044715
 #define TANH_ARGUMENT(T) const T u = (T)RATE * x * (1 + (T)CUBIC * x * x);
-#define TANH_PARTS(T) \
-    TANH_ARGUMENT(T)  \
+#define TANH_PARTS(T)                                                                              \
+    TANH_ARGUMENT(T)                                                                               \
     const T s = gr__sigmoid(u), slope = (T)RATE * (1 + (T)(3 * CUBIC) * x * x);
 
 GR__UNARY_LET(gelu_tanh_slope, TANH_PARTS, s + x * s * (1 - s) * slope)

@@ -5,15 +5,15 @@
 #include <math.h>
 
 /* Truth values of x. */
-#define TEST(NAME, T, suffix, expr)                          \
-    GR__CLONES static void NAME##_##suffix(const gr_tile *t) \
-    {                                                        \
-        const T *restrict px = t->x[0];                      \
-        uint8_t *restrict py = t->y;                         \
-        for (int64_t i = 0; i < t->n; i++) {                 \
-            const T x = px[i];                               \
-            py[i] = (expr) ? 1 : 0;                          \
-        }                                                    \
+#define TEST(NAME, T, suffix, expr)                                                                \
+    GR__CLONES static void NAME##_##suffix(const gr_tile *t)                                       \
+    {                                                                                              \
+        const T *restrict px = t->x[0];                                                            \
+        uint8_t *restrict py = t->y;                                                               \
+        for (int64_t i = 0; i < t->n; i++) {                                                       \
+            const T x = px[i];                                                                     \
+            py[i] = (expr) ? 1 : 0;                                                                \
+        }                                                                                          \
     }
 
 static bool truth_infer(gr_infer *c)
@@ -27,19 +27,19 @@ static bool truth_infer(gr_infer *c)
 static const gr_sample number_samples[] = SMOOTH(-1, 1);
 
 /* One test of floats: its tiles and its op. */
-#define KIND(NAME, expr, FORMULA)                                        \
-    TEST(NAME, float, f32, expr)                                         \
-    TEST(NAME, double, f64, expr)                                        \
-    static const gr_op NAME##_op = {                                     \
-        .name = #NAME,                                                   \
-        .family = "logical",                                             \
-        .formula = FORMULA,                                              \
-        .derivation = "a truth value does not move with x: no gradient", \
-        .n_in = 1,                                                       \
-        .flags = GR_OP_CONSTANT,                                         \
-        .infer = truth_infer,                                            \
-        .tile = GR__TILES(NAME),                                         \
-        .samples = number_samples,                                       \
+#define KIND(NAME, expr, FORMULA)                                                                  \
+    TEST(NAME, float, f32, expr)                                                                   \
+    TEST(NAME, double, f64, expr)                                                                  \
+    static const gr_op NAME##_op = {                                                               \
+        .name = #NAME,                                                                             \
+        .family = "logical",                                                                       \
+        .formula = FORMULA,                                                                        \
+        .derivation = "a truth value does not move with x: no gradient",                           \
+        .n_in = 1,                                                                                 \
+        .flags = GR_OP_CONSTANT,                                                                   \
+        .infer = truth_infer,                                                                      \
+        .tile = GR__TILES(NAME),                                                                   \
+        .samples = number_samples,                                                                 \
     };
 
 KIND(isnan, x != x, "y = [x is not a number]")
@@ -63,18 +63,9 @@ gr_tensor *gr_isfinite(gr_tensor *x)
 
 /* --- and, or, exclusive or, not --- */
 
-#define TRUTHS                                \
-    {                                         \
-        .shape = {2, {3, 4}}, .boolean = true \
-    }
-#define TRUTH_ROW                          \
-    {                                      \
-        .shape = {1, {4}}, .boolean = true \
-    }
-#define NO_TRUTHS                             \
-    {                                         \
-        .shape = {2, {0, 4}}, .boolean = true \
-    }
+#define TRUTHS {.shape = {2, {3, 4}}, .boolean = true}
+#define TRUTH_ROW {.shape = {1, {4}}, .boolean = true}
+#define NO_TRUTHS {.shape = {2, {0, 4}}, .boolean = true}
 
 static const gr_sample pair_samples[] = {
     {.name = "matrix", .in = {TRUTHS, TRUTHS}, .n_in = 2},
@@ -94,17 +85,17 @@ static const gr_sample not_samples[] = {
 };
 
 /* One function of two truth values: its tile and its op. */
-#define LOGICAL(NAME, expr, FORMULA)                \
-    GR__TILE2(NAME, uint8_t, uint8_t, u8, expr)     \
-    static const gr_op NAME##_op = {                \
-        .name = #NAME,                              \
-        .family = "logical",                        \
-        .formula = FORMULA,                         \
-        .derivation = "a truth value: no gradient", \
-        .n_in = 2,                                  \
-        .flags = GR_OP_CONSTANT,                    \
-        .tile = {[GR_BOOL] = NAME##_u8},            \
-        .samples = pair_samples,                    \
+#define LOGICAL(NAME, expr, FORMULA)                                                               \
+    GR__TILE2(NAME, uint8_t, uint8_t, u8, expr)                                                    \
+    static const gr_op NAME##_op = {                                                               \
+        .name = #NAME,                                                                             \
+        .family = "logical",                                                                       \
+        .formula = FORMULA,                                                                        \
+        .derivation = "a truth value: no gradient",                                                \
+        .n_in = 2,                                                                                 \
+        .flags = GR_OP_CONSTANT,                                                                   \
+        .tile = {[GR_BOOL] = NAME##_u8},                                                           \
+        .samples = pair_samples,                                                                   \
     };
 
 LOGICAL(logical_and, a &b, "y = a and b")

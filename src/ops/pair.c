@@ -14,29 +14,16 @@
 
 #include <tgmath.h>
 
-#define LOG_2 0.69314718055994530942
 #define AWAY RANGE(0.3, 2)
 #define LEFT RANGE(-2, -0.3)
-#define NO_FLOATS                                                                             \
-    {                                                                                         \
-        .name = "integers", .in = {WHOLE, WHOLE}, .n_in = 2, .error = "not defined for int64" \
-    }
-#define COMMON                                                                               \
-    {.name = "row broadcast",                                                                \
-     .in = {AWAY, {.shape = {1, {4}}, .low = 0.3, .high = 2}},                               \
-     .n_in = 2},                                                                             \
-        {.name = "outer broadcast",                                                          \
-         .in = {{.shape = {2, {3, 1}}, .low = 0.3, .high = 2},                               \
-                {.shape = {2, {1, 4}}, .low = 0.3, .high = 2}},                              \
-         .n_in = 2},                                                                         \
-        {.name = "scalars",                                                                  \
-         .in = {{.shape = {0, {0}}, .low = 0.3, .high = 2},                                  \
-                {.shape = {0, {0}}, .low = 0.3, .high = 2}},                                 \
-         .n_in = 2},                                                                         \
-        {.name = "empty", .in = {EMPTY, ROW}, .n_in = 2}, NO_FLOATS, MIXED, NO_COMMON_SHAPE, \
-    {                                                                                        \
-        0                                                                                    \
-    }
+#define AWAY_ROW {.shape = {1, {4}}, .low = 0.3, .high = 2}
+#define AWAY_COLUMN {.shape = {2, {3, 1}}, .low = 0.3, .high = 2}
+#define AWAY_ONE {.shape = {0, {0}}, .low = 0.3, .high = 2}
+#define COMMON                                                                                     \
+    {.name = "row broadcast", .in = {AWAY, AWAY_ROW}, .n_in = 2},                                  \
+    {.name = "outer broadcast", .in = {AWAY_COLUMN, AWAY_ROW}, .n_in = 2},                         \
+    {.name = "scalars", .in = {AWAY_ONE, AWAY_ONE}, .n_in = 2},                                    \
+    {.name = "empty", .in = {EMPTY, ROW}, .n_in = 2}, NO_FLOATS, MIXED, NO_COMMON_SHAPE, {0}
 
 static const gr_sample pair_samples[] = {
     {.name = "right", .in = {AWAY, AWAY}, .n_in = 2},
@@ -48,7 +35,7 @@ static const gr_sample pair_samples[] = {
 
 static const gr_sample second_positive_samples[] = {
     {.name = "right", .in = {AWAY, AWAY}, .n_in = 2},
-    {.name = "left", .in = {LEFT, {.shape = {1, {4}}, .low = 0.3, .high = 2}}, .n_in = 2},
+    {.name = "left", .in = {LEFT, AWAY_ROW}, .n_in = 2},
     COMMON,
 };
 
@@ -65,16 +52,11 @@ static gr_tensor *is_zero(gr_tensor *x)
 
 /* --- atan2, hypot --- */
 
-static double float_at(const gr_value *v, int64_t i)
-{
-    return gr__get_scalar((const char *)v->data + (size_t)i * gr_dtype_size(v->dtype), v->dtype);
-}
-
 /* On which side of the cut, the negative half of the axis of b, and how far from it. */
 static void atan2_branch(const gr_exec *e, gr_branch *b)
 {
     for (int64_t i = 0, n = gr_shape_numel(e->in[0].shape); i < n; i++) {
-        const double y = float_at(&e->in[0], i), x = float_at(&e->in[1], i);
+        const double y = gr__element(&e->in[0], i), x = gr__element(&e->in[1], i);
         const uint64_t side = x > 0 ? 1 : y > 0 ? 2 : y < 0 ? 3 : 4;
         gr_branch_add(b, side, x > 0 ? hypot(x, y) : fabs(y));
     }
@@ -84,7 +66,7 @@ static void atan2_branch(const gr_exec *e, gr_branch *b)
 static void hypot_branch(const gr_exec *e, gr_branch *b)
 {
     for (int64_t i = 0, n = gr_shape_numel(e->out[0].shape); i < n; i++) {
-        const double y = float_at(&e->out[0], i);
+        const double y = gr__element(&e->out[0], i);
         gr_branch_add(b, y > 0, y);
     }
 }
@@ -198,15 +180,15 @@ gr_tensor *gr_logaddexp(gr_tensor *a, gr_tensor *b)
     return gr__binary(&logaddexp_op, a, b, GR_HERE);
 }
 
-#define LOGADDEXP2(T, suffix)           \
+#define LOGADDEXP_2(T, suffix)           \
     GR__TILE2(logaddexp2, T, T, suffix, \
-              (a > b ? a : b) + gr__softplus(-(T)LOG_2 * APART(a, b)) / (T)LOG_2)
-LOGADDEXP2(float, f32)
-LOGADDEXP2(double, f64)
+              (a > b ? a : b) + gr__softplus(-(T)GR__LOG_2 * APART(a, b)) / (T)GR__LOG_2)
+LOGADDEXP_2(float, f32)
+LOGADDEXP_2(double, f64)
 
 static void logaddexp2_vjp(gr_pullback *p)
 {
-    share(p, LOG_2);
+    share(p, GR__LOG_2);
 }
 
 static const gr_op logaddexp2_op = {

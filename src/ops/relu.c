@@ -20,16 +20,16 @@ static const gr_field slope_fields[] = {GR_FIELD(slope_attrs, slope, GR_FIELD_F6
 /* --- gate: the backward of relu and leaky_relu --- */
 
 /* With slope 0 nothing passes, Inf and NaN included. */
-#define GATE(T, suffix)                                            \
-    GR__CLONES static void gate_##suffix(const gr_tile *t)         \
-    {                                                              \
-        const T *restrict s = t->x[0], *restrict dy = t->x[1];     \
-        T *restrict y = t->y;                                      \
-        const T slope = (T)((const slope_attrs *)t->attrs)->slope; \
-        for (int64_t i = 0; i < t->n; i++) {                       \
-            const T below = slope == 0 ? 0 : slope * dy[i];        \
-            y[i] = s[i] > 0 ? dy[i] : below;                       \
-        }                                                          \
+#define GATE(T, suffix)                                                                            \
+    GR__CLONES static void gate_##suffix(const gr_tile *t)                                         \
+    {                                                                                              \
+        const T *restrict s = t->x[0], *restrict dy = t->x[1];                                     \
+        T *restrict y = t->y;                                                                      \
+        const T slope = (T)((const slope_attrs *)t->attrs)->slope;                                 \
+        for (int64_t i = 0; i < t->n; i++) {                                                       \
+            const T below = slope == 0 ? 0 : slope * dy[i];                                        \
+            y[i] = s[i] > 0 ? dy[i] : below;                                                       \
+        }                                                                                          \
     }
 GATE(float, f32)
 GATE(double, f64)
@@ -167,12 +167,12 @@ gr_tensor *gr_leaky_relu(gr_tensor *x, double slope)
 /* --- prelu: a slope that is learned --- */
 
 /* s chooses, so that the backward of y = tilt(x, x, w) is tilt(x, dy, w). */
-#define TILT(T, suffix)                                                              \
-    GR__CLONES static void tilt_##suffix(const gr_tile *t)                           \
-    {                                                                                \
-        const T *restrict s = t->x[0], *restrict x = t->x[1], *restrict w = t->x[2]; \
-        T *restrict y = t->y;                                                        \
-        for (int64_t i = 0; i < t->n; i++) y[i] = s[i] > 0 ? x[i] : w[i] * x[i];     \
+#define TILT(T, suffix)                                                                            \
+    GR__CLONES static void tilt_##suffix(const gr_tile *t)                                         \
+    {                                                                                              \
+        const T *restrict s = t->x[0], *restrict x = t->x[1], *restrict w = t->x[2];               \
+        T *restrict y = t->y;                                                                      \
+        for (int64_t i = 0; i < t->n; i++) y[i] = s[i] > 0 ? x[i] : w[i] * x[i];                   \
     }
 TILT(float, f32)
 TILT(double, f64)
@@ -235,10 +235,7 @@ static gr_tensor *prelu_define(gr_tensor *const *x, int n, const void *attrs)
     return tilt(x[0], x[0], gr_reshape(x[1], along));
 }
 
-#define WEIGHT(N)                                  \
-    {                                              \
-        .shape = {1, {N}}, .low = 0.1, .high = 0.5 \
-    }
+#define WEIGHT(N) {.shape = {1, {N}}, .low = 0.1, .high = 0.5}
 
 static const gr_sample prelu_samples[] = {
     {.name = "images", .in = {{.shape = {4, {2, 3, 2, 2}}}, WEIGHT(3)}, .n_in = 2},

@@ -19,23 +19,18 @@ static void add_integer(gr_branch *b, double q, double unit)
     gr_branch_add(b, 2 * (uint64_t)below + (q == floor(q)), gap);
 }
 
-static double float_at(const gr_value *v, int64_t i)
-{
-    return gr__get_scalar((const char *)v->data + (size_t)i * gr_dtype_size(v->dtype), v->dtype);
-}
-
 /* --- floor, ceil, round, trunc --- */
 
 static void integer_branch(const gr_exec *e, gr_branch *b)
 {
     for (int64_t i = 0, n = gr_shape_numel(e->in[0].shape); i < n; i++)
-        add_integer(b, float_at(&e->in[0], i), 1);
+        add_integer(b, gr__element(&e->in[0], i), 1);
 }
 
 static void half_branch(const gr_exec *e, gr_branch *b)
 {
     for (int64_t i = 0, n = gr_shape_numel(e->in[0].shape); i < n; i++)
-        add_integer(b, float_at(&e->in[0], i) + 0.5, 1);
+        add_integer(b, gr__element(&e->in[0], i) + 0.5, 1);
 }
 
 static const gr_sample step_samples[] = {
@@ -135,11 +130,6 @@ gr_tensor *gr_trunc(gr_tensor *x)
 
 /* --- remainder, fmod --- */
 
-#define NO_FLOATS                                                                             \
-    {                                                                                         \
-        .name = "integers", .in = {WHOLE, WHOLE}, .n_in = 2, .error = "not defined for int64" \
-    }
-
 /* Quotients stay away from the integers. */
 #define NEAR_1 RANGE(0.95, 1.05)
 
@@ -165,8 +155,8 @@ static const gr_sample pair_samples[] = {
 static void quotient_branch(const gr_exec *e, gr_branch *b)
 {
     for (int64_t i = 0, n = gr_shape_numel(e->in[0].shape); i < n; i++) {
-        const double divisor = float_at(&e->in[1], i);
-        add_integer(b, float_at(&e->in[0], i) / divisor, divisor);
+        const double divisor = gr__element(&e->in[1], i);
+        add_integer(b, gr__element(&e->in[0], i) / divisor, divisor);
     }
 }
 

@@ -45,11 +45,7 @@ static void shrink_branch(const gr_exec *e, gr_branch *b)
     gr__branch_at(e, 0, (const double[]){-lambda, lambda}, 2, b);
 }
 
-#define LAMBDA(X)         \
-    &(const shrink_attrs) \
-    {                     \
-        X                 \
-    }
+#define LAMBDA(X) &(const shrink_attrs){X}
 
 static const gr_sample shrink_samples[] = {
     MATRIX("all sides", -1, 1, LAMBDA(0.5)),

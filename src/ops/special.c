@@ -82,11 +82,7 @@ typedef struct polygamma_attrs {
 static const gr_field polygamma_fields[] = {GR_FIELD(polygamma_attrs, n, GR_FIELD_INT), {0}};
 
 #define LEFT_OF_0 MATRIX("between poles", -1.8, -1.2, NULL)
-#define ORDER(N)             \
-    &(const polygamma_attrs) \
-    {                        \
-        N                    \
-    }
+#define ORDER(N) &(const polygamma_attrs){N}
 
 static const gr_sample gamma_samples[] = {
     MATRIX("matrix", 0.5, 4, NULL),
