@@ -263,8 +263,14 @@ typedef struct gr_conv2d_options {
     int groups;
     bool same;
 } gr_conv2d_options;
+typedef struct gr_conv3d_options {
+    int stride[3], padding[3], dilation[3]; /* [depth, height, width] */
+    int groups;
+    bool same;
+} gr_conv3d_options;
 GR_API gr_tensor *gr_conv1d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv1d_options o); /* [N,C,L], [O,C/groups,K], [O] or NULL -> [N,O,OL] */
 GR_API gr_tensor *gr_conv2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv2d_options o); /* [N,C,H,W], [O,C/groups,KH,KW], [O] or NULL -> [N,O,OH,OW] */
+GR_API gr_tensor *gr_conv3d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv3d_options o); /* [N,C,D,H,W], [O,C/groups,KD,KH,KW], [O] or NULL -> [N,O,OD,OH,OW] */
 
 typedef struct gr_conv_transpose1d_options {
     int stride, padding, output_padding, dilation, groups;
@@ -301,6 +307,33 @@ GR_API gr_tensor *gr_max_unpool(gr_tensor *x, gr_tensor *place, gr_shape size); 
 GR_API gr_tensor *gr_avg_pool1d(gr_tensor *x, gr_pool1d_options o); /* sizes as for maxima; padding counts as zeros in the mean */
 GR_API gr_tensor *gr_avg_pool2d(gr_tensor *x, gr_pool2d_options o);
 GR_API gr_tensor *gr_avg_pool3d(gr_tensor *x, gr_pool3d_options o);
+GR_API gr_tensor *gr_adaptive_avg_pool1d(gr_tensor *x, int64_t length);                /* [N,C,L] -> [N,C,length] */
+GR_API gr_tensor *gr_adaptive_avg_pool2d(gr_tensor *x, int64_t height, int64_t width); /* [N,C,H,W] -> [N,C,height,width] */
+GR_API gr_tensor *gr_global_avg_pool(gr_tensor *x); /* [N,C,...] -> [N,C,1,...] */
+GR_API gr_tensor *gr_global_max_pool(gr_tensor *x); /* equal maxima share the gradient */
+
+/* --- images in other sizes and arrangements --- */
+typedef struct gr_upsample_options {
+    int64_t size[3]; /* of each axis behind [N,C], or else */
+    double scale[3]; /* by how much each one grows */
+    bool align_corners; /* of linear: the first and last elements keep their places */
+} gr_upsample_options;
+GR_API gr_tensor *gr_upsample_nearest(gr_tensor *x, gr_upsample_options o); /* [N,C,L], [N,C,H,W] or [N,C,D,H,W] */
+GR_API gr_tensor *gr_upsample_linear(gr_tensor *x, gr_upsample_options o);  /* linear, bilinear or trilinear */
+GR_API gr_tensor *gr_pixel_shuffle(gr_tensor *x, int factor);   /* [N,C r r,H,W] -> [N,C,H r,W r] */
+GR_API gr_tensor *gr_pixel_unshuffle(gr_tensor *x, int factor); /* [N,C,H r,W r] -> [N,C r r,H,W] */
+
+typedef struct gr_unfold_options {
+    int kernel[2], stride[2], padding[2], dilation[2]; /* [height, width]; stride and dilation 0 count as 1 */
+} gr_unfold_options;
+GR_API gr_tensor *gr_unfold(gr_tensor *x, gr_unfold_options o); /* patches as columns: [N,C,H,W] -> [N,C KH KW,OH OW] */
+GR_API gr_tensor *gr_fold(gr_tensor *x, int64_t height, int64_t width, gr_unfold_options o); /* their sum: [N,C KH KW,OH OW] -> [N,C,height,width] */
+
+typedef struct gr_local_response_norm_options {
+    int size;                    /* channels that count together, 1 or more */
+    double alpha, beta, k;       /* 0 stands for 1e-4, 0.75 and 1 */
+} gr_local_response_norm_options;
+GR_API gr_tensor *gr_local_response_norm(gr_tensor *x, gr_local_response_norm_options o); /* x / (k + alpha mean of x^2 over near channels)^beta */
 
 /* --- recurrent networks: weights as PyTorch has them, gates i f g o of an LSTM, r z n of a GRU --- */
 typedef enum gr_rnn_nonlinearity { GR_RNN_TANH, GR_RNN_RELU } gr_rnn_nonlinearity;

@@ -3,6 +3,7 @@
 #include "instance.h"
 #include "kernels.h"
 
+#include "band_real.c"
 #include "conv_base_real.c"
 #include "conv_input_real.c"
 #include "conv_weight_real.c"
@@ -10,6 +11,9 @@
 #include "index_real.c"
 #include "pool_real.c"
 #include "recurrent_real.c"
+
+#include "patches_real.c" /* uses the ranges of pooling */
+
 #include "reduce_real.c"
 #include "scan_real.c"
 #include "softmax_real.c"
@@ -60,6 +64,9 @@ const gr__kernels INSTANCE = {
             .gru = gru_row,
             .gru_grad = gru_grad_row,
         },
+    .band = band,
+    .unfold = unfold,
+    .fold = fold,
     .max_pool = max_pool,
     .unpool = unpool,
     .pick = pick,

@@ -8,9 +8,12 @@
 #define GR__KERNELS_H
 
 #include "attention.h"
+#include "band.h"
+#include "base.h"
 #include "conv.h"
 #include "gemm.h"
 #include "index.h"
+#include "patches.h"
 #include "pool.h"
 #include "recurrent.h"
 #include "reduce.h"
@@ -55,6 +58,10 @@ typedef struct gr__kernels {
     gr__conv_kernels conv[GR__CONV_KINDS];
     /* recurrent_real.c */
     gr__cell_kernels cell;
+    /* band_real.c: [begin, end) of the outer indices of a gr__band */
+    gr__range_fn *band;
+    /* patches_real.c: planes [begin, end) of a gr__patches */
+    gr__range_fn *unfold, *fold;
     /* pool_real.c */
     gr__pool_fn *max_pool, *unpool, *pick, *avg_pool, *avg_pool_grad;
 } gr__kernels;
