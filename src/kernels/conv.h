@@ -32,7 +32,8 @@ typedef struct gr__conv {
 } gr__conv;
 
 /* All sizes are non-negative, taps, stride and dilation at least 1; `out` is derived: below 1
- * where the kernel is larger than the padded input; before, after: padding. Sizes below 2^31 cannot overflow. */
+ * where the kernel is larger than the input padded before and after. Sizes below 2^31 cannot
+ * overflow. */
 gr__conv_axis gr__conv_axis_of(int64_t in, int64_t taps, int64_t stride, int64_t before,
                                int64_t after, int64_t dilation);
 

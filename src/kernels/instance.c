@@ -10,10 +10,8 @@
 #include "gemm_real.c"
 #include "index_real.c"
 #include "pool_real.c"
+#include "patches_real.c" /* stands on pool_real.c */
 #include "recurrent_real.c"
-
-#include "patches_real.c" /* uses the ranges of pooling */
-
 #include "reduce_real.c"
 #include "scan_real.c"
 #include "softmax_real.c"

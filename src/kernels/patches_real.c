@@ -1,4 +1,4 @@
-/* patches_real.c - patches as columns and back, for one dtype and instruction set; see patches.h. */
+/* patches_real.c - patches as columns and back; see patches.h. */
 /* SPDX-License-Identifier: MIT */
 #include "instance.h"
 #include "patches.h"

@@ -10,7 +10,7 @@ gr__pool_axis gr__pool_axis_of(int64_t in, int64_t taps, int64_t stride, int64_t
 {
     int64_t room = in + 2 * padding - (taps - 1) * dilation - 1, out = 0;
     if (room >= 0) out = (ceil_mode ? room + stride - 1 : room) / stride + 1;
-    if (out > 1 && (out - 1) * stride >= in + padding) out--; /* it would hold zeros alone */
+    if (ceil_mode && out > 1 && (out - 1) * stride >= in + padding) out--; /* of zeros alone */
     return (gr__pool_axis){in, taps, out, stride, padding, dilation, false};
 }
 

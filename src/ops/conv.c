@@ -71,9 +71,10 @@ bool gr__conv2d_check_options(gr_infer *c, const gr_conv2d_options *o)
             return gr_infer_fail(c, "padding [%d,%d] must not be negative", o->padding[0],
                                  o->padding[1]);
         if (o->same && (o->stride[i] != 1 || o->padding[i] != 0))
-            return gr_infer_fail(c, "same goes with stride [1,1] and without padding, got [%d,%d] "
-                                 "and [%d,%d]", o->stride[0], o->stride[1], o->padding[0],
-                                 o->padding[1]);
+            return gr_infer_fail(c,
+                                 "same goes with stride [1,1] and without padding, got [%d,%d] "
+                                 "and [%d,%d]",
+                                 o->stride[0], o->stride[1], o->padding[0], o->padding[1]);
     }
     if (o->groups < 1) return gr_infer_fail(c, "groups must be positive, got %d", o->groups);
     return true;
@@ -112,9 +113,10 @@ static bool check_channels(gr_infer *c, const gr_shape *x, const gr_shape *w, in
 
 /* Sets y, [N,O,OH,OW], or says why there is none. */
 bool gr__conv2d_check_geometry(gr_infer *c, const gr_shape *x, const gr_shape *w,
-                           const gr_conv2d_options *o, gr_shape *y)
+                               const gr_conv2d_options *o, gr_shape *y)
 {
-    if (!gr__conv2d_sizes_fit(x) || !gr__conv2d_sizes_fit(w)) return gr_infer_fail(c, "a size is negative or above 2^31");
+    if (!gr__conv2d_sizes_fit(x) || !gr__conv2d_sizes_fit(w))
+        return gr_infer_fail(c, "a size is negative or above 2^31");
     if (!check_channels(c, x, w, o->groups)) return false;
     if (w->dim[2] < 1 || w->dim[3] < 1) return gr_infer_fail(c, "the kernel has no elements");
     gr__conv g = geometry(x, w, o);
@@ -132,7 +134,7 @@ bool gr__conv2d_check_geometry(gr_infer *c, const gr_shape *x, const gr_shape *w
 /* --- running --- */
 
 gr_status gr__conv2d_compute(gr_exec *e, gr__conv_kind kind, const gr_shape *x, const gr_shape *w,
-                     const gr_conv2d_options *given)
+                             const gr_conv2d_options *given)
 {
     gr_conv2d_options o = gr__conv2d_defaults(given);
     gr__conv c = geometry(x, w, &o);
@@ -149,10 +151,12 @@ gr_status gr__conv2d_compute(gr_exec *e, gr__conv_kind kind, const gr_shape *x, 
 static bool conv2d_infer(gr_infer *c)
 {
     gr_conv2d_options o = gr__conv2d_defaults(c->attrs);
-    if (!gr__conv2d_check_input(c, 0, "x of [N,C,H,W]") || !gr__conv2d_check_input(c, 1, "w of [O,C/groups,KH,KW]"))
+    if (!gr__conv2d_check_input(c, 0, "x of [N,C,H,W]") ||
+        !gr__conv2d_check_input(c, 1, "w of [O,C/groups,KH,KW]"))
         return false;
     const gr_shape *w = gr_shape_of(c->in[1]);
-    if (!gr__conv2d_check_options(c, &o) || !gr__conv2d_check_geometry(c, gr_shape_of(c->in[0]), w, &o, &c->shape[0]))
+    if (!gr__conv2d_check_options(c, &o) ||
+        !gr__conv2d_check_geometry(c, gr_shape_of(c->in[0]), w, &o, &c->shape[0]))
         return false;
     if (c->n_in < 3) return true;
     const gr_shape *b = gr_shape_of(c->in[2]);
@@ -231,10 +235,10 @@ static const gr_op conv2d_op = {
 /* Convolution of images x, [N,C,H,W], by w, [O,C/groups,KH,KW], plus b, [O] (NULL: none); all of
  * one floating dtype. The result is [N,O,OH,OW] with
  *     OH = floor((H + 2 padding[0] - dilation[0] (KH - 1) - 1) / stride[0]) + 1, OW likewise.
- * `same` pads so that OH = H and OW = W, an odd zero going to the end (PyTorch's padding='same'); it
- * takes no stride. Padding is zeros, which times Inf is NaN. With groups, channel o of the result sees the C/groups
- * channels of its own group. Errors: shapes that do not fit, a kernel larger than the padded
- * input, negative options. */
+ * `same` pads so that OH = H and OW = W, an odd zero going to the end (PyTorch's padding='same');
+ * it takes no stride. Padding is zeros, which times Inf is NaN. With groups, channel o of the
+ * result sees the C/groups channels of its own group. Errors: shapes that do not fit, a kernel
+ * larger than the padded input, negative options. */
 gr_tensor *gr_conv2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv2d_options o)
 {
     gr_tensor *in[3] = {x, w, b};

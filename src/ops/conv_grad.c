@@ -50,7 +50,8 @@ gr_tensor *gr__conv2d_weight_grad(gr_tensor *x, gr_tensor *dy, const gr_conv2d_o
 
 /* --- conv2d_input_grad: (dy, w) -> dx --- */
 
-static gr_shape images_of(const gr_shape *dy, const gr_shape *w, const gr__conv2d_grad_attrs *a, int groups)
+static gr_shape images_of(const gr_shape *dy, const gr_shape *w, const gr__conv2d_grad_attrs *a,
+                          int groups)
 {
     return GR_SHAPE(dy->dim[0], w->dim[1] * groups, a->size[0], a->size[1]);
 }
@@ -59,7 +60,8 @@ static bool input_grad_infer(gr_infer *c)
 {
     const gr__conv2d_grad_attrs *a = c->attrs;
     gr_conv2d_options o = gr__conv2d_defaults(&a->conv);
-    if (!gr__conv2d_check_input(c, 0, "dy of [N,O,OH,OW]") || !gr__conv2d_check_input(c, 1, "w of [O,C/groups,KH,KW]") ||
+    if (!gr__conv2d_check_input(c, 0, "dy of [N,O,OH,OW]") ||
+        !gr__conv2d_check_input(c, 1, "w of [O,C/groups,KH,KW]") ||
         !gr__conv2d_check_options(c, &o))
         return false;
     const gr_shape *w = gr_shape_of(c->in[1]);
@@ -122,8 +124,8 @@ static bool weight_grad_infer(gr_infer *c)
 {
     const gr__conv2d_grad_attrs *a = c->attrs;
     gr_conv2d_options o = gr__conv2d_defaults(&a->conv);
-    if (!gr__conv2d_check_input(c, 0, "x of [N,C,H,W]") || !gr__conv2d_check_input(c, 1, "dy of [N,O,OH,OW]") ||
-        !gr__conv2d_check_options(c, &o))
+    if (!gr__conv2d_check_input(c, 0, "x of [N,C,H,W]") ||
+        !gr__conv2d_check_input(c, 1, "dy of [N,O,OH,OW]") || !gr__conv2d_check_options(c, &o))
         return false;
     const gr_shape *x = gr_shape_of(c->in[0]), *dy = gr_shape_of(c->in[1]);
     c->shape[0] = GR_SHAPE(dy->dim[1], x->dim[1] / o.groups, a->size[0], a->size[1]);

@@ -60,9 +60,11 @@ static const gr_field conv1d_fields[] = {
 static const gr_op conv1d_op = {
     .name = "conv1d",
     .family = "conv_nd",
-    .formula = "y[n,o,i] = b[o] + sum_{c,p} w[o,c,p] x[n,c,i+p] (stride 1, no padding, no dilation)",
-    .derivation = "conv2d over images of height 1, whose rules it takes: "
-                  "dx[n,c,r] = sum_{o,p} w[o,c,p] dy[n,o,r-p], dw[o,c,p] = sum_{n,i} x[n,c,i+p] dy[n,o,i]",
+    .formula =
+        "y[n,o,i] = b[o] + sum_{c,p} w[o,c,p] x[n,c,i+p] (stride 1, no padding, no dilation)",
+    .derivation =
+        "conv2d over images of height 1, whose rules it takes: "
+        "dx[n,c,r] = sum_{o,p} w[o,c,p] dy[n,o,r-p], dw[o,c,p] = sum_{n,i} x[n,c,i+p] dy[n,o,i]",
     .n_in = 3,
     .optional = 1,
     .attrs_size = sizeof(gr_conv1d_options),
@@ -108,7 +110,8 @@ static gr_tensor *unfold_depth(gr_tensor *x, const gr_conv3d_options *o, int64_t
     gr_tensor *columns = gr_unfold(image, u);
     int64_t found = gr_shape_of(columns)->dim[2], plane = s.dim[3] * s.dim[4];
     int64_t depth = plane ? found / plane : 0;
-    gr_tensor *y = gr_reshape(columns, GR_SHAPE(s.dim[0], s.dim[1] * taps, depth, s.dim[3], s.dim[4]));
+    gr_tensor *y = gr_reshape(columns,
+                              GR_SHAPE(s.dim[0], s.dim[1] * taps, depth, s.dim[3], s.dim[4]));
     bool extra = o->same && all % 2; /* the odd zero goes to the end, not to both */
     return extra ? gr_slice(y, 2, 1, depth, 1) : y;
 }
@@ -131,8 +134,8 @@ static gr_tensor *conv3d_define(gr_tensor *const *x, int n, const void *attrs)
     int64_t batch = s->dim[0], depth = s->dim[2];
     gr_tensor *images = gr_reshape(gr_permute(seen, GR_AXES(0, 2, 1, 3, 4)),
                                    GR_SHAPE(batch * depth, s->dim[1], s->dim[3], s->dim[4]));
-    gr_tensor *taps = gr_reshape(
-        x[1], GR_SHAPE(w->dim[0], w->dim[1] * w->dim[2], w->dim[3], w->dim[4]));
+    gr_tensor *taps = gr_reshape(x[1],
+                                 GR_SHAPE(w->dim[0], w->dim[1] * w->dim[2], w->dim[3], w->dim[4]));
     gr_tensor *y = gr_conv2d(images, taps, n < 3 ? NULL : x[2], flat);
     s = gr_shape_of(y);
     return gr_permute(gr_reshape(y, GR_SHAPE(batch, depth, s->dim[1], s->dim[2], s->dim[3])),
@@ -172,8 +175,9 @@ static const gr_op conv3d_op = {
     .family = "conv_nd",
     .formula = "y[n,o,i,j,k] = b[o] + sum_{c,p,q,r} w[o,c,p,q,r] x[n,c,i+p,j+q,k+r] "
                "(stride 1, no padding, no dilation)",
-    .derivation = "conv2d of images whose channels are (c, tap of the depth), whose rules it takes: "
-                  "dx[n,c,..] = sum_{o,p,q,r} w dy shifted by (p,q,r), dw = sum of x dy over the images",
+    .derivation =
+        "conv2d of images whose channels are (c, tap of the depth), whose rules it takes: "
+        "dx[n,c,..] = sum_{o,p,q,r} w dy shifted by (p,q,r), dw = sum of x dy over the images",
     .n_in = 3,
     .optional = 1,
     .attrs_size = sizeof(gr_conv3d_options),

@@ -181,8 +181,8 @@ static gr_tensor *conv_transpose1d_define(gr_tensor *const *x, int n, const void
                                               .output_padding = {0, o->output_padding},
                                               .dilation = {1, o->dilation},
                                               .groups = o->groups};
-    return gr__from_rows(gr_conv_transpose2d(gr__as_rows(x[0]), gr__as_rows(x[1]),
-                                             n < 3 ? NULL : x[2], wide));
+    return gr__from_rows(
+        gr_conv_transpose2d(gr__as_rows(x[0]), gr__as_rows(x[1]), n < 3 ? NULL : x[2], wide));
 }
 
 #undef OPTIONS
@@ -212,7 +212,8 @@ static const gr_field transpose1d_fields[] = {
 static const gr_op transpose1d_op = {
     .name = "conv_transpose1d",
     .family = "conv_transpose",
-    .formula = "y[n,o,r] = b[o] + sum_{c,p} w[c,o,p] x[n,c,r-p] (stride 1, no padding, no dilation)",
+    .formula =
+        "y[n,o,r] = b[o] + sum_{c,p} w[c,o,p] x[n,c,r-p] (stride 1, no padding, no dilation)",
     .derivation = "conv_transpose2d over images of height 1, whose rules it takes",
     .n_in = 3,
     .optional = 1,

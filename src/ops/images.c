@@ -92,7 +92,7 @@ static bool check_multiples(gr_tensor *x, int axis, int last, int factor, int64_
                             const char *name)
 {
     char text[GR_SHAPE_TEXT];
-    bool fits = factor > 0;
+    bool fits = factor > 0 && factor <= INT16_MAX && gr_shape_of(x)->dim[1] <= INT32_MAX;
     for (int i = axis; fits && i <= last; i++) fits = gr_shape_of(x)->dim[i] % unit == 0;
     if (!fits)
         gr_fail(gr_graph_of(x), "%s: factor %d does not suit %s", name, factor,
@@ -197,8 +197,7 @@ static gr_tensor *channel_means(gr_tensor *s, int size)
     int64_t inner = 1;
     for (int i = 2; i < shape.rank; i++) inner *= shape.dim[i];
     gr_tensor *image = gr_reshape(s, GR_SHAPE(shape.dim[0], 1, shape.dim[1], inner));
-    const gr_pool2d_options o = {
-        .kernel = {size, 1}, .stride = {1, 1}, .padding = {size / 2, 0}};
+    const gr_pool2d_options o = {.kernel = {size, 1}, .stride = {1, 1}, .padding = {size / 2, 0}};
     gr_tensor *means = gr_avg_pool2d(image, o); /* one row too many where size is even */
     return gr_reshape(gr_slice(means, 2, 0, shape.dim[1], 1), shape);
 }
@@ -212,8 +211,10 @@ static gr_tensor *response_define(gr_tensor *const *x, int n, const void *attrs)
     double alpha = o->alpha == 0 ? 1e-4 : o->alpha, beta = o->beta == 0 ? 0.75 : o->beta;
     (void)n;
     if (shape->rank < 3 || o->size < 1)
-        return gr_fail(gr_graph_of(x[0]), "local_response_norm: expected x of [N,C,...] and a positive "
-                       "size, got %s and %d", gr_shape_text(shape, text), o->size);
+        return gr_fail(gr_graph_of(x[0]),
+                       "local_response_norm: expected x of [N,C,...] and a positive "
+                       "size, got %s and %d",
+                       gr_shape_text(shape, text), o->size);
     gr_tensor *means = channel_means(gr_square(x[0]), o->size);
     gr_tensor *sum = gr_shift(gr_scale(means, alpha), o->k == 0 ? 1 : o->k);
     return gr_div(x[0], gr_pow(sum, gr_scalar(gr_graph_of(x[0]), dtype, beta)));
@@ -243,9 +244,11 @@ static const gr_sample response_samples[] = {
 static const gr_op response_op = {
     .name = "local_response_norm",
     .family = "images",
-    .formula = "y[c] = x[c] / (k + alpha s[c])^beta, s[c] = mean of x[d]^2 over `size` channels d about c",
-    .derivation = "with t = k + alpha s: dx[c] = dy[c] t[c]^-beta - "
-                  "2 alpha beta / size x[c] sum_d dy[d] x[d] t[d]^(-beta-1) over the windows d that hold c",
+    .formula =
+        "y[c] = x[c] / (k + alpha s[c])^beta, s[c] = mean of x[d]^2 over `size` channels d about c",
+    .derivation =
+        "with t = k + alpha s: dx[c] = dy[c] t[c]^-beta - "
+        "2 alpha beta / size x[c] sum_d dy[d] x[d] t[d]^(-beta-1) over the windows d that hold c",
     .n_in = 1,
     .attrs_size = sizeof(gr_local_response_norm_options),
     .fields = response_fields,

@@ -67,7 +67,8 @@ static double real_at(const gr_value *v, int64_t i)
 /* Tap k of window i lies at the returned place of the axis; -1 outside. */
 static int64_t place_of(const gr__pool_axis *a, int64_t i, int64_t k)
 {
-    int64_t at = a->adaptive ? i * a->in / a->out + k : i * a->stride + k * a->dilation - a->padding;
+    int64_t at = a->adaptive ? i * a->in / a->out + k
+                             : i * a->stride + k * a->dilation - a->padding;
     return at >= 0 && at < a->in ? at : -1;
 }
 
@@ -114,8 +115,12 @@ static void largest_branch(const gr_exec *e, const gr__pooling *p, gr_branch *b)
     int64_t per_plane = p->d.out * p->h.out * p->w.out;
     for (int64_t y = 0; y < p->planes * per_plane; y++) {
         int64_t k = y % per_plane, row = k / p->w.out;
-        window w = {p, &e->in[0], y / per_plane,
-                    {row / p->h.out, row % p->h.out, k % p->w.out}, real_at(&e->out[0], y), 0};
+        window w = {p,
+                    &e->in[0],
+                    y / per_plane,
+                    {row / p->h.out, row % p->h.out, k % p->w.out},
+                    real_at(&e->out[0], y),
+                    0};
         window_branch(&w, b);
     }
 }
@@ -260,7 +265,8 @@ static bool adaptive_infer(gr_infer *c)
     if (!gr__windows_check_input(c, 0, rank, "x")) return false;
     for (int i = 0; i < rank; i++) {
         if (a->size[i] < 1 || a->size[i] > INT32_MAX)
-            return gr_infer_fail(c, "size %lld must be positive and below 2^31", (long long)a->size[i]);
+            return gr_infer_fail(c, "size %lld must be positive and below 2^31",
+                                 (long long)a->size[i]);
         int64_t in = c->shape[0].dim[2 + i];
         if (in < 1 || in > INT32_MAX || gr__plane_size(&c->shape[0]) > INT32_MAX)
             return gr_infer_fail(c, "images of %s have no elements or too many",
@@ -340,7 +346,8 @@ static const gr_op adaptive1d_op = {
 
 static const gr_op adaptive2d_op = {
     .name = "adaptive_max_pool2d",
-    .formula = "y[n,c,i,j] = max of x[n,c,r,s] over floor(i H/h) <= r < ceil((i+1) H/h), s likewise",
+    .formula =
+        "y[n,c,i,j] = max of x[n,c,r,s] over floor(i H/h) <= r < ceil((i+1) H/h), s likewise",
     ADAPTIVE(2d),
 };
 
@@ -431,7 +438,8 @@ static const gr_op unpool_op = {
     .name = "max_unpool",
     .family = "max_pool",
     .formula = "y[n,c,place[n,c,i]] = sum of x[n,c,i], 0 elsewhere",
-    .derivation = "linear in x; the transpose of adding to places is reading from them: max_pool_pick",
+    .derivation =
+        "linear in x; the transpose of adding to places is reading from them: max_pool_pick",
     .n_in = 2,
     .flags = GR_OP_LINEAR,
     .reads = GR_READS_IN(1),
@@ -460,8 +468,8 @@ static bool pick_infer(gr_infer *c)
     const gr_shape *x = gr_shape_of(c->in[0]), *place = gr_shape_of(c->in[1]);
     if (!check_places(c, "x")) return false;
     if (x->dim[0] != place->dim[0] || x->dim[1] != place->dim[1])
-        return gr_infer_fail(c, "x of %s and places of %s are of other images", gr_infer_shape(c, 0),
-                             gr_infer_shape(c, 1));
+        return gr_infer_fail(c, "x of %s and places of %s are of other images",
+                             gr_infer_shape(c, 0), gr_infer_shape(c, 1));
     c->shape[0] = *place;
     return true;
 }

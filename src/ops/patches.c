@@ -60,25 +60,28 @@ static bool count_patches(gr_infer *c, const int64_t *size, const gr_unfold_opti
                              (long long)size[0], (long long)size[1]);
     gr__pool_axis h = axis_of(size, o, 0), w = axis_of(size, o, 1);
     if (h.out < 1 || w.out < 1)
-        return gr_infer_fail(c, "a kernel of [%d,%d] with dilation [%d,%d] is larger than the padded "
-                             "images of [%lld,%lld]", o->kernel[0], o->kernel[1], o->dilation[0],
-                             o->dilation[1], (long long)size[0] + 2 * (int64_t)o->padding[0],
+        return gr_infer_fail(c,
+                             "a kernel of [%d,%d] with dilation [%d,%d] is larger than the padded "
+                             "images of [%lld,%lld]",
+                             o->kernel[0], o->kernel[1], o->dilation[0], o->dilation[1],
+                             (long long)size[0] + 2 * (int64_t)o->padding[0],
                              (long long)size[1] + 2 * (int64_t)o->padding[1]);
-    *n = h.out * w.out;
+    if (__builtin_mul_overflow(h.out, w.out, n))
+        return gr_infer_fail(c, "the result would be too large");
     return true;
 }
 
 /* --- running --- */
 
 /* Of planes [H,W] of that size. */
-static gr_status run(gr_exec *e, const gr_unfold_options *given, const int64_t *size, int64_t planes,
-                     gr__range_fn *kernel)
+static gr_status run(gr_exec *e, const gr_unfold_options *given, const int64_t *size,
+                     int64_t planes, gr__range_fn *kernel)
 {
     const gr_unfold_options o = with_defaults(given);
     gr__patches f = {.x = e->in[0].data, .y = e->out[0].data};
     f.p = (gr__pooling){.planes = planes, .h = axis_of(size, &o, 0), .w = axis_of(size, &o, 1)};
     int64_t work = f.p.h.taps * f.p.w.taps * f.p.h.out * f.p.w.out;
-    if (planes) gr__parallel_for(planes, 1 + 65536 / work, kernel, &f);
+    if (planes && work) gr__parallel_for(planes, 1 + 65536 / work, kernel, &f);
     return GR_OK;
 }
 
@@ -91,7 +94,8 @@ static bool unfold_infer(gr_infer *c)
     const gr_unfold_options o = with_defaults(c->attrs);
     const gr_shape x = *gr_shape_of(c->in[0]);
     int64_t rows, n;
-    if (x.rank != 4) return gr_infer_fail(c, "expected x of [N,C,H,W], got %s", gr_infer_shape(c, 0));
+    if (x.rank != 4)
+        return gr_infer_fail(c, "expected x of [N,C,H,W], got %s", gr_infer_shape(c, 0));
     if (!check_options(c, &o) || !count_patches(c, x.dim + 2, &o, &n)) return false;
     if (__builtin_mul_overflow((int64_t)o.kernel[0] * o.kernel[1], x.dim[1], &rows))
         return gr_infer_fail(c, "the result would be too large");
@@ -183,7 +187,8 @@ static gr_status fold_forward(gr_exec *e)
 {
     const fold_attrs *a = e->attrs;
     const gr_shape *y = e->out[0].shape;
-    return run(e, &a->patch, a->size, y->dim[0] * y->dim[1], gr__kernels_for(e->out[0].dtype)->fold);
+    return run(e, &a->patch, a->size, y->dim[0] * y->dim[1],
+               gr__kernels_for(e->out[0].dtype)->fold);
 }
 
 static void fold_vjp(gr_pullback *p)
@@ -216,7 +221,8 @@ static const gr_field fold_fields[] = {
 static const gr_op fold_op = {
     .name = "fold",
     .family = "patches",
-    .formula = "y[n,c,i+p,j+q] = sum of x[n,(c KH+p) KW+q,i OW+j] (stride 1, no padding, no dilation)",
+    .formula =
+        "y[n,c,i+p,j+q] = sum of x[n,(c KH+p) KW+q,i OW+j] (stride 1, no padding, no dilation)",
     .derivation = "linear, the transpose of unfold: dx = unfold(dy)",
     .n_in = 1,
     .flags = GR_OP_LINEAR,

@@ -84,8 +84,8 @@ static row area_row(int64_t n, int64_t m, double step, int64_t i)
     return (row){begin, count, 1 / (double)count, 1 / (double)count};
 }
 
-static row (*const row_of[METHODS])(int64_t n, int64_t m, double step, int64_t i) = {
-    nearest_row, linear_row, corners_row, area_row};
+static row (*const row_of[METHODS])(int64_t n, int64_t m, double step,
+                                    int64_t i) = {nearest_row, linear_row, corners_row, area_row};
 
 /* --- A, and its transpose, as bands --- */
 
@@ -139,7 +139,8 @@ static void fill_columns(matrix *x)
 static gr_status run(gr_exec *e, bool transposed)
 {
     const resample_attrs *a = e->attrs;
-    gr__along x = gr__along_axis(e->in[0].shape, a->axis), y = gr__along_axis(e->out[0].shape, a->axis);
+    gr__along x = gr__along_axis(e->in[0].shape, a->axis),
+              y = gr__along_axis(e->out[0].shape, a->axis);
     matrix t = {.a = a, .n = transposed ? y.n : x.n, .m = transposed ? x.n : y.n};
     int64_t weights = 0, work = (x.n + y.n) * x.inner;
     if (x.outer * x.inner == 0) return GR_OK;
@@ -150,7 +151,7 @@ static gr_status run(gr_exec *e, bool transposed)
     if (!t.begin || !t.at || !t.weight) return GR_ERR_MEMORY;
     if (transposed) fill_columns(&t);
     else fill_rows(&t);
-    gr__band b = {x.outer, x.n,      y.n,           x.inner,         t.begin,
+    gr__band b = {x.outer, x.n,      y.n,           x.inner,       t.begin,
                   t.at,    t.weight, e->in[0].data, e->out[0].data};
     gr__parallel_for(x.outer, 1 + 32768 / work, gr__kernels_for(e->out[0].dtype)->band, &b);
     return GR_OK;
@@ -229,8 +230,10 @@ static const gr_sample resample_samples[] = {
 static const gr_op resample_op = {
     .name = "resample",
     .family = "resample",
-    .formula = "y[i] = sum_j A[i][j] x[j] along an axis, A by the method: nearest, linear, corners, area",
-    .derivation = "linear: x[j] goes into y[i] with the weight A[i][j], so dx[j] = sum_i A[i][j] dy[i]",
+    .formula =
+        "y[i] = sum_j A[i][j] x[j] along an axis, A by the method: nearest, linear, corners, area",
+    .derivation =
+        "linear: x[j] goes into y[i] with the weight A[i][j], so dx[j] = sum_i A[i][j] dy[i]",
     .n_in = 1,
     .flags = GR_OP_LINEAR,
     .attrs_size = sizeof(resample_attrs),
@@ -282,15 +285,17 @@ static gr_tensor *upsample(gr_tensor *x, const gr_upsample_options *o, const cha
     const gr_shape shape = *gr_shape_of(x);
     char text[GR_SHAPE_TEXT];
     if (shape.rank < 3 || shape.rank > 5)
-        return gr_fail(gr_graph_of(x), "%s: expected x of [N,C,L], [N,C,H,W] or [N,C,D,H,W], got %s",
-                       name, gr_shape_text(&shape, text));
+        return gr_fail(gr_graph_of(x),
+                       "%s: expected x of [N,C,L], [N,C,H,W] or [N,C,D,H,W], got %s", name,
+                       gr_shape_text(&shape, text));
     for (int i = shape.rank - 3; i >= 0; i--) { /* the last axis first, while there are few rows */
         double scale = o->scale[i], size = floor(scale * (double)shape.dim[2 + i]);
         bool by_size = o->size[i] > 0 && scale == 0, by_scale = o->size[i] == 0 && scale > 0;
         if (!by_size && !(by_scale && size >= 1 && size <= INT32_MAX))
-            return gr_fail(gr_graph_of(x), "%s: expected a positive size or scale for axis %d of %s, "
-                           "got size %lld and scale %g", name, 2 + i, gr_shape_text(&shape, text),
-                           (long long)o->size[i], scale);
+            return gr_fail(gr_graph_of(x),
+                           "%s: expected a positive size or scale for axis %d of %s, "
+                           "got size %lld and scale %g",
+                           name, 2 + i, gr_shape_text(&shape, text), (long long)o->size[i], scale);
         const resample_attrs a = {2 + i, how, by_size ? o->size[i] : (int64_t)size,
                                   by_size ? 0 : 1 / scale};
         x = gr_apply(NULL, &resample_op, &x, 1, &a);
@@ -437,8 +442,10 @@ static const gr_sample adaptive2d_samples[] = {
     {0},
 };
 
-static const gr_field adaptive1d_fields[] = {GR_FIELD_ARRAY(adaptive_attrs, size, GR_FIELD_I64, 1), {0}};
-static const gr_field adaptive2d_fields[] = {GR_FIELD_ARRAY(adaptive_attrs, size, GR_FIELD_I64, 2), {0}};
+static const gr_field adaptive1d_fields[] = {GR_FIELD_ARRAY(adaptive_attrs, size, GR_FIELD_I64, 1),
+                                             {0}};
+static const gr_field adaptive2d_fields[] = {GR_FIELD_ARRAY(adaptive_attrs, size, GR_FIELD_I64, 2),
+                                             {0}};
 
 static const gr_op adaptive1d_op = {
     .name = "adaptive_avg_pool1d",
@@ -456,7 +463,8 @@ static const gr_op adaptive1d_op = {
 static const gr_op adaptive2d_op = {
     .name = "adaptive_avg_pool2d",
     .family = "resample",
-    .formula = "y[n,c,i,j] = mean of x[n,c,r,s] over floor(i H/h) <= r < ceil((i+1) H/h), s likewise",
+    .formula =
+        "y[n,c,i,j] = mean of x[n,c,r,s] over floor(i H/h) <= r < ceil((i+1) H/h), s likewise",
     .derivation = "linear: a mean of rows, then of columns; each element of a window gets dy over "
                   "the number of its elements",
     .n_in = 1,

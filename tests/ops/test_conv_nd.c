@@ -177,6 +177,46 @@ START_TEST(same_padding_puts_the_odd_zero_at_the_end)
 }
 END_TEST
 
+/* --- three axes --- */
+
+static const conv_case volumes[] = {
+    {"plain", 2, 3, 2, {4, 5, 4}, {2, 3, 2}, {1, 1, 1}, {0}, {0}, {1, 1, 1}, 1},
+    {"stride", 1, 2, 3, {6, 5, 7}, {3, 2, 2}, {2, 1, 3}, {1, 0, 1}, {1, 0, 1}, {1, 1, 1}, 1},
+    {"dilation", 1, 4, 6, {6, 5, 7}, {2, 2, 3}, {1, 2, 1}, {2, 1, 0}, {2, 1, 0}, {3, 2, 2}, 2},
+    {"same", 1, 2, 2, {4, 3, 5}, {2, 3, 4}, {1, 1, 1}, {0, 1, 1}, {1, 1, 2}, {1, 1, 1}, 1},
+    {"same, dilated", 1, 1, 2, {5, 3, 4}, {3, 2, 1}, {1, 1, 1}, {2, 1, 0}, {2, 1, 0}, {2, 2, 1}, 1},
+};
+
+START_TEST(conv3d_matches_plain_loops)
+{
+    for (int k = 0; k < 10; k++) {
+        const conv_case *c = &volumes[k / 2];
+        gr_dtype dtype = dtypes[k % 2];
+        gr_graph *g = gr_graph_new();
+        gr_conv3d_options o = {.groups = c->groups, .same = !strncmp(c->name, "same", 4)};
+        for (int i = 0; i < 3; i++) {
+            o.stride[i] = c->stride[i], o.dilation[i] = c->dilation[i];
+            o.padding[i] = o.same ? 0 : c->before[i];
+        }
+        gr_shape xshape = GR_SHAPE(c->n, c->c, c->x[0], c->x[1], c->x[2]);
+        gr_shape ys = GR_SHAPE(c->n, c->o, out_size(c, 0), out_size(c, 1), out_size(c, 2));
+        gr_tensor *x = tensor(g, dtype, xshape, xs), *dy = tensor(g, dtype, ys, xs + 5), *dx;
+        gr_tensor *w = tensor(g, dtype, GR_SHAPE(c->o, c->c / c->groups, c->w[0], c->w[1], c->w[2]),
+                              ws);
+        memset(expected, 0, sizeof expected);
+        convolve(c, xs, ws, expected, NULL, NULL);
+        add_bias(expected, c->n, c->o, ys.dim[2] * ys.dim[3] * ys.dim[4]);
+        gr_tensor *y = gr_conv3d(x, w, bias(g, dtype, c->o), o);
+        check_close(c->name, y, ys, expected);
+        memset(expected, 0, sizeof expected);
+        convolve(c, NULL, ws, NULL, expected, xs + 5);
+        ck_assert_int_eq(gr_vjp(&y, &dy, 1, &x, 1, &dx), GR_OK);
+        check_close(c->name, dx, xshape, expected);
+        gr_graph_free(g);
+    }
+}
+END_TEST
+
 /* --- transposed: the case is that of the convolution whose images come out --- */
 
 static const conv_case transposed[] = {
@@ -251,5 +291,6 @@ static void setup(void)
     fill(ws, 2.1);
 }
 
-SUITE("conv_nd", setup, NULL, conv1d_matches_plain_loops, same_padding_puts_the_odd_zero_at_the_end,
-      conv_transpose2d_matches_plain_loops, conv_transpose1d_is_the_same_in_one_axis)
+SUITE("conv_nd", setup, NULL, conv1d_matches_plain_loops, conv3d_matches_plain_loops,
+      same_padding_puts_the_odd_zero_at_the_end, conv_transpose2d_matches_plain_loops,
+      conv_transpose1d_is_the_same_in_one_axis)
