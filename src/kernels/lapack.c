@@ -41,7 +41,8 @@ typedef struct batch_job {
 /* Matrices of a piece: enough to be worth a thread, so many that there are few pieces. */
 static int64_t grain_of(const gr__batch *b)
 {
-    int64_t worth = 1 + PIECE_WORK / (b->work + 1), few = (b->count + MOST_PIECES - 1) / MOST_PIECES;
+    const int64_t worth = 1 + PIECE_WORK / (b->work + 1);
+    const int64_t few = (b->count + MOST_PIECES - 1) / MOST_PIECES;
     return worth > few ? worth : few;
 }
 

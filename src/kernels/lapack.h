@@ -32,7 +32,8 @@ int64_t gr__batch_run(const gr__batch *b, gr__matrix_fn *body, void *ctx, void *
 
 /* --- one matrix; sizes are positive (of LU also 0), below 2^24 --- */
 
-enum { GR__SPECTRAL_MOST = 16384 }; /* of the side of eigh, the smaller one of svd: LAPACK counts in int */
+/* The side of eigh, the smaller one of svd, at most: LAPACK counts its scratch in int. */
+enum { GR__SPECTRAL_MOST = 16384 };
 
 /* A = Y Y^T from the lower triangle of A; Y has zeros above. Returns 0 or the order of the leading
  * minor that is not positive. */

@@ -4,9 +4,9 @@
  *   C = cofactors      dA = det(A) (<dC, W> W - W dC^T W)         with W = A^-T
  *   y = log |det A|    dA = dy A^-T
  *
- * Expanding the determinant by a row shows that it is linear in each element, with the cofactor as its
- * factor: the gradient is a polynomial and exists for singular matrices too. For regular ones
- * C = det(A) A^-T (Jacobi). All is computed in float64; float32 goes by conversion.
+ * Expanding the determinant by a row shows that it is linear in each element, with the cofactor as
+ * its factor: the gradient is a polynomial and exists for singular matrices too. For regular ones C
+ * = det(A) A^-T (Jacobi). All is computed in float64; float32 goes by conversion.
  */
 /* SPDX-License-Identifier: MIT */
 #include "matrices.h"
@@ -109,8 +109,8 @@ static const gr_op det_op = {
 };
 
 /* The determinant of each matrix [...,n,n]: [...]. That of 0 x 0 is 1. Its gradient, the cofactors,
- * is right for singular matrices too; the second derivative needs regular ones. NaN or Inf gives NaN.
- * Where the value may overflow, gr_slogdet does not. */
+ * is right for singular matrices too; the second derivative needs regular ones. NaN or Inf gives
+ * NaN. Where the value may overflow, gr_slogdet does not. */
 gr_tensor *gr_det(gr_tensor *a)
 {
     return gr__unary(&det_op, a, NULL, GR_HERE);
@@ -212,8 +212,9 @@ static void slogdet_vjp(gr_pullback *p)
 static void slogdet_branch(const gr_exec *e, gr_branch *b)
 {
     for (int64_t i = 0, n = gr_shape_numel(e->out[0].shape); i < n; i++) {
-        const char *sign = (const char *)e->out[0].data + (size_t)i * gr_dtype_size(e->out[0].dtype);
-        gr_branch_add(b, gr__get_scalar(sign, e->out[0].dtype) > 0, INFINITY);
+        const gr_value *v = &e->out[0];
+        const char *sign = (const char *)v->data + (size_t)i * gr_dtype_size(v->dtype);
+        gr_branch_add(b, gr__get_scalar(sign, v->dtype) > 0, INFINITY);
     }
 }
 

@@ -2,10 +2,10 @@
  *
  *   "ij,jk->ik"    Y_ik = sum_j A_ij B_jk
  *
- * Each operand loses the axes that it alone has (by a sum) and names twice (by a diagonal). Then two
- * at a time are multiplied, the pair with the smallest product first: as matrices, the axes in common
- * being those of a batch, if they are still needed, else the inner ones. All steps are ops, so
- * their backward is that of the whole.
+ * Each operand loses the axes that it alone has (by a sum) and names twice (by a diagonal). Then
+ * two at a time are multiplied, the pair with the smallest product first: as matrices, the axes in
+ * common being those of a batch, if they are still needed, else the inner ones. All steps are ops,
+ * so their backward is that of the whole.
  */
 /* SPDX-License-Identifier: MIT */
 #include "family.h"
@@ -378,10 +378,10 @@ static const gr_op einsum_op = {
     .samples = einsum_samples,
 };
 
-/* The sum of products of n tensors, up to 8, that the equation names: "bij,bjk->bik" is a product of
- * matrices in a batch. One letter, a-z or A-Z, for each axis; a letter that the result does not
- * name is summed over, one that an operand names twice takes its diagonal; "..." stands for the axes
- * that are not named, aligned at the right. Without "->" the result has the ellipsis, then the
+/* The sum of products of n tensors, up to 8, that the equation names: "bij,bjk->bik" is a product
+ * of matrices in a batch. One letter, a-z or A-Z, for each axis; a letter that the result does not
+ * name is summed over, one that an operand names twice takes its diagonal; "..." stands for the
+ * axes that are not named, aligned at the right. Without "->" the result has the ellipsis, then the
  * letters named once, sorted. A size of 1 stretches. All as in torch.einsum, the equation shorter
  * than 128 characters; float32 or float64. */
 gr_tensor *gr_einsum(const char *text, gr_tensor *const *x, int n)
@@ -390,7 +390,8 @@ gr_tensor *gr_einsum(const char *text, gr_tensor *const *x, int n)
     const size_t length = text ? strlen(text) : TEXT;
     if (n > 0 && x && x[0] && length >= TEXT && !gr__is_nil(x[0]))
         return gr__fail_at(gr_graph_of(x[0]), GR_ERR_ARGUMENT, GR_HERE,
-                           "einsum: the equation is missing, or longer than %d characters", TEXT - 1);
+                           "einsum: the equation is missing, or longer than %d characters",
+                           TEXT - 1);
     if (length < TEXT) memcpy(attrs.equation, text, length);
     return gr__apply(NULL, &einsum_op, x, n, &attrs, GR_HERE);
 }

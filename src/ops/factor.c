@@ -98,8 +98,8 @@ static const gr_op cholesky_op = {
 };
 
 /* The lower triangular L with A = L L^T of each symmetric positive definite A [...,n,n], of which
- * only the lower triangle is read; the gradient is that with respect to a symmetric A. One that is not
- * positive definite is an error when the value is computed. NaN or Inf gives NaN. Computed in
+ * only the lower triangle is read; the gradient is that with respect to a symmetric A. One that is
+ * not positive definite is an error when the value is computed. NaN or Inf gives NaN. Computed in
  * float64, float32 by conversion. */
 gr_tensor *gr_cholesky(gr_tensor *a)
 {
@@ -153,8 +153,8 @@ static const gr_op cholesky_solve_op = {
 };
 
 /* The X of A X = B for B [...,n,k], or a vector [n], given the factor L [...,n,n] of A = L L^T, of
- * which the lower triangle is read; or, where `upper`, U of A = U^T U. Order of arguments and meaning
- * as in torch.cholesky_solve. */
+ * which the lower triangle is read; or, where `upper`, U of A = U^T U. Order of arguments and
+ * meaning as in torch.cholesky_solve. */
 gr_tensor *gr_cholesky_solve(gr_tensor *b, gr_tensor *l, bool upper)
 {
     gr_tensor *in[2] = {b, l};
@@ -262,8 +262,8 @@ static const gr_op qr_op = {
 };
 
 /* A = Q R of each A [...,m,n]: Q [...,m,k] with orthonormal columns, R [...,k,n] upper triangular,
- * k = min(m, n): PyTorch's mode "reduced". Returns Q; R is gr_output(q, 1). Signs are chosen such that
- * the diagonal of R is not negative, which makes the factors of a matrix of full rank unique
+ * k = min(m, n): PyTorch's mode "reduced". Returns Q; R is gr_output(q, 1). Signs are chosen such
+ * that the diagonal of R is not negative, which makes the factors of a matrix of full rank unique
  * (LAPACK and PyTorch leave them as they come). The gradient exists where the first k columns are
  * independent; elsewhere it is an error. NaN or Inf gives NaN. Computed in float64, float32 by
  * conversion. */
@@ -324,8 +324,8 @@ static const gr_op lstsq_op = {
 
 /* The least-squares solution X [...,n,k] of A X = B for A [...,m,n], m >= n, of full rank and
  * B [...,m,k], or a vector [m]; by QR, which keeps the digits that A^T A X = A^T B would lose. The
- * axes in front broadcast. A matrix whose R has a zero on the diagonal is an error when the value is
- * computed; for one of lower rank gr_pinv gives the shortest solution. */
+ * axes in front broadcast. A matrix whose R has a zero on the diagonal is an error when the value
+ * is computed. */
 gr_tensor *gr_lstsq(gr_tensor *a, gr_tensor *b)
 {
     return gr__binary(&lstsq_op, a, b, GR_HERE);

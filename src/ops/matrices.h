@@ -1,4 +1,4 @@
-/* matrices.h - batches of matrices: the last two axes are rows and columns, those in front count. */
+/* matrices.h - batches of matrices: the last two axes are rows and columns, the others count. */
 /* SPDX-License-Identifier: MIT */
 #ifndef GR__MATRICES_H
 #define GR__MATRICES_H
@@ -42,9 +42,9 @@ gr_status gr__run_matrices(gr_exec *e, gr__batch b, gr__matrix_fn *body, void *c
 
 /* --- recording (matrices.c) --- */
 
-gr_tensor *gr__half_lower(gr_tensor *x);              /* the lower triangle with half of the diagonal */
+gr_tensor *gr__half_lower(gr_tensor *x);              /* lower triangle, half of the diagonal */
 gr_tensor *gr__plus_identity(gr_tensor *x, double a); /* x + a I */
-gr_tensor *gr__spread_out(gr_tensor *x);              /* x + diag(4, 8, 12, ...): values well apart */
+gr_tensor *gr__spread_out(gr_tensor *x);              /* x + diag(4, 8, 12, ...) */
 gr_tensor *gr__symmetric(gr_tensor *x);               /* (x + x^T) / 2 */
 /* Stretches the axes in front of the matrices a and b to common ones; false, with the error set,
  * when there are none. Both are tensors of one graph. */

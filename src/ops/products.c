@@ -185,8 +185,8 @@ gr_tensor *gr_cross(gr_tensor *a, gr_tensor *b, int axis)
 
 /* --- kron --- */
 
-/* Sizes [1,a_1,1,a_2] or, for `second`, [a_1,1,a_2,1] turned: at the odd or the even places of a
- * shape of twice the rank, ones elsewhere. */
+/* The sizes at every second place, 0 or 1 being the first, of a shape of twice the rank, with ones
+ * between them. */
 static gr_shape interleaved(const gr_shape *s, int rank, int place)
 {
     gr_shape y = {2 * rank, {0}};
@@ -338,8 +338,8 @@ static const gr_op tensordot_op = {
     .samples = tensordot_samples,
 };
 
-/* Sums over axes_a[i] of a together with axes_b[i] of b, which are of one size; the result has the other
- * axes of a, then those of b, in their order. Without axes: all products. */
+/* Sums over axes_a[i] of a together with axes_b[i] of b, which are of one size; the result has the
+ * other axes of a, then those of b, in their order. Without axes: all products. */
 gr_tensor *gr_tensordot(gr_tensor *a, gr_tensor *b, gr_axes axes_a, gr_axes axes_b)
 {
     gr_tensor *in[2] = {a, b};

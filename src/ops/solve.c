@@ -29,7 +29,8 @@ static const gr_field triangular_fields[] = {
 static bool infer_system(gr_infer *c, bool right)
 {
     if (!gr__infer_square(c, 0) || !gr__infer_matrices(c, 1) || !gr__infer_beside(c)) return false;
-    gr__matrices a = gr__matrices_of(gr_shape_of(c->in[0])), b = gr__matrices_of(gr_shape_of(c->in[1]));
+    gr__matrices a = gr__matrices_of(gr_shape_of(c->in[0]));
+    gr__matrices b = gr__matrices_of(gr_shape_of(c->in[1]));
     if (a.rows != (right ? b.columns : b.rows))
         return gr_infer_fail(c, "a system of %s does not suit a right-hand side of %s",
                              gr_infer_shape(c, 0), gr_infer_shape(c, 1));
@@ -89,8 +90,8 @@ static void triangular_vjp(gr_pullback *p)
     gr_tensor *x = p->y[0], *db = gr_solve_triangular(p->x[0], p->dy[0], back);
     if (p->wants[1]) p->dx[1] = db;
     if (!p->wants[0]) return;
-    gr_tensor *first = given->right ? gr__turned(x) : db, *second = given->right ? db : gr__turned(x);
-    gr_tensor *dn = gr_neg(gr_matmul(first, second));
+    gr_tensor *dn = gr_neg(given->right ? gr_matmul(gr__turned(x), db)
+                                        : gr_matmul(db, gr__turned(x)));
     gr_tensor *da = given->transpose ? gr__turned(dn) : dn;
     const int off = given->unit; /* the diagonal is not read */
     p->dx[0] = given->upper ? gr_triu(da, off) : gr_tril(da, -off);
@@ -158,9 +159,9 @@ static gr_tensor *system_of(const gr_op *op, gr_tensor *a, gr_tensor *b, const v
     return y;
 }
 
-/* The X of A X = B for a triangular A [...,n,n] and B [...,n,k] (or a vector [n]), the axes in front
- * broadcast. Options: `upper`: A is its upper triangle, else its lower one, the other half is not
- * read; `unit`: its diagonal counts as ones; `transpose`: A^T X = B; `right`: X A = B with B
+/* The X of A X = B for a triangular A [...,n,n] and B [...,n,k] (or a vector [n]), the axes in
+ * front broadcast. Options: `upper`: A is its upper triangle, else its lower one, the other half is
+ * not read; `unit`: its diagonal counts as ones; `transpose`: A^T X = B; `right`: X A = B with B
  * [...,k,n]. A zero on the diagonal is an error when the value is computed. float32 or float64. */
 gr_tensor *gr_solve_triangular(gr_tensor *a, gr_tensor *b, gr_triangular_options o)
 {
@@ -273,10 +274,10 @@ static gr_tensor *solve(gr_tensor *a, gr_tensor *b, bool transpose)
     return system_of(&solve_op, a, b, &(solve_attrs){transpose}, GR_HERE);
 }
 
-/* The X of A X = B for A [...,n,n] and B [...,n,k], or a vector [n], the axes in front broadcast; by
- * LU with row exchanges. A matrix that is singular is an error when the value is computed, naming
- * the pivot that is exactly zero; one that is nearly so gives large numbers. NaN or Inf in A gives
- * NaN. float32 or float64. */
+/* The X of A X = B for A [...,n,n] and B [...,n,k], or a vector [n], the axes in front broadcast;
+ * by LU with row exchanges. A matrix that is singular is an error when the value is computed,
+ * naming the pivot that is exactly zero; one that is nearly so gives large numbers. NaN or Inf in A
+ * gives NaN. float32 or float64. */
 gr_tensor *gr_solve(gr_tensor *a, gr_tensor *b)
 {
     return system_of(&solve_op, a, b, &(solve_attrs){false}, GR_HERE);

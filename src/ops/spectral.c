@@ -1,16 +1,15 @@
-/* spectral.c - eigenvalues of symmetric matrices, singular values, the pseudo-inverse.
+/* spectral.c - eigenvalues of symmetric matrices, singular values.
  *
  *   A = V diag(w) V^T     dA = V (diag(dw) + F o (V^T dV)) V^T         F_ij = 1 / (w_j - w_i)
  *   A = U diag(s) V^T     dA = U (diag(ds) + (E o K(U^T dU)) S + S (E o K(V^T dV))) V^T
  *                              + (I - U U^T) dU S^-1 V^T + U S^-1 dV^T (I - V V^T)
  *                         E_ij = 1 / (s_j^2 - s_i^2)     K(X) = X - X^T
- *   P = A^+               dA = -P^T dP P^T + (I - A P) dP^T P P^T + P^T P dP^T (I - P A)
  *
  * with F_ii = E_ii = 0. Where two values are equal their vectors may be turned among each other at
- * will and have no derivative: F and E are infinite. M. B. Giles, "Collected matrix derivative results for
- * forward and reverse mode algorithmic differentiation", 2008; J. Townsend, "Differentiating the
- * singular value decomposition", 2016; G. H. Golub, V. Pereyra, "The differentiation of
- * pseudo-inverses and nonlinear least squares problems whose variables separate", 1973.
+ * will and have no derivative: F and E are infinite. M. B. Giles, "Collected matrix derivative
+ * results for forward and reverse mode algorithmic differentiation", 2008; J. Townsend,
+ * "Differentiating the singular value decomposition", 2016. All is computed in float64; float32
+ * goes by conversion.
  */
 /* SPDX-License-Identifier: MIT */
 #include "matrices.h"
@@ -35,7 +34,6 @@ typedef struct spectral_job {
     gr__matrices a;
     const double *x;
     double *y[3];
-    double rtol;
 } spectral_job;
 
 static spectral_job job_of(const gr_exec *e)
@@ -194,8 +192,8 @@ static const gr_op eigvalsh_op = {
     .samples = eigvalsh_samples,
 };
 
-/* The eigenvalues [...,n], ascending, of each symmetric A [...,n,n]; see gr_eigh. The gradient exists
- * at equal eigenvalues as long as they are used alike. */
+/* The eigenvalues [...,n], ascending, of each symmetric A [...,n,n]; see gr_eigh. The gradient
+ * exists at equal eigenvalues as long as they are used alike. */
 gr_tensor *gr_eigvalsh(gr_tensor *a)
 {
     return gr__unary(&eigvalsh_op, a, NULL, GR_HERE);
@@ -310,11 +308,11 @@ static const gr_op svd_op = {
     .samples = svd_samples,
 };
 
-/* The reduced singular value decomposition A = U diag(s) Vh of each A [...,m,n]: U [...,m,k],
- * s [...,k], descending, Vh [...,k,n], k = min(m, n). Returns U; s is gr_output(u, 1), Vh
- * gr_output(u, 2). Of each column of U the element of largest size, the first of equals, is positive.
- * The gradient through U and Vh grows as 1 over the distance of singular values. NaN or Inf gives
- * NaN. Computed in float64, float32 by conversion. */
+/* The reduced singular value decomposition A = U diag(s) Vh of each A [...,m,n]: U [...,m,k], s
+ * [...,k], descending, Vh [...,k,n], k = min(m, n). Returns U; s is gr_output(u, 1), Vh
+ * gr_output(u, 2). Of each column of U the element of largest size, the first of equals, is
+ * positive. The gradient through U and Vh grows as 1 over the distance of singular values. NaN or
+ * Inf gives NaN. Computed in float64, float32 by conversion. */
 gr_tensor *gr_svd(gr_tensor *a)
 {
     return gr__unary(&svd_op, a, NULL, GR_HERE);
