@@ -64,20 +64,34 @@ typedef struct rows_job {
     bool back;
 } rows_job;
 
+enum { TURN = 32 }; /* columns at a time: so many lines of the other side stay in cache */
+
+#define COPY(T, to, from, n, to_step, from_step)                                                   \
+    for (int64_t i = 0; i < n; i++)                                                                \
+        ((T *)(to))[i * (to_step)] = ((const T *)(from))[i * (from_step)]
+
+/* The columns from `first` on, n of them: an image has step 1 along them, rows have C. */
+static void turn_columns(const rows_job *j, const char *from, char *to, int64_t first, int64_t n)
+{
+    const int64_t classes = j->a.n;
+    const int64_t to_step = j->back ? 1 : classes, from_step = j->back ? classes : 1;
+    for (int64_t c = 0; c < classes; c++) {
+        int64_t image = c * j->a.inner + first, row = first * classes + c;
+        const char *source = from + (size_t)(j->back ? row : image) * j->size;
+        char *target = to + (size_t)(j->back ? image : row) * j->size;
+        if (j->size == sizeof(float)) COPY(float, target, source, n, to_step, from_step);
+        else COPY(double, target, source, n, to_step, from_step);
+    }
+}
+
 static void turn(void *ctx, int64_t begin, int64_t end)
 {
     const rows_job *j = ctx;
-    const int64_t classes = j->a.n, inner = j->a.inner;
+    const int64_t inner = j->a.inner, pieces = (inner + TURN - 1) / TURN;
     for (int64_t i = begin; i < end; i++) {
-        const char *from = (const char *)j->from + (size_t)(i * classes * inner) * j->size;
-        char *to = (char *)j->to + (size_t)(i * classes * inner) * j->size;
-        for (int64_t c = 0; c < classes; c++)
-            for (int64_t k = 0; k < inner; k++) {
-                int64_t image = c * inner + k, row = k * classes + c;
-                int64_t a = j->back ? row : image, b = j->back ? image : row;
-                if (j->size == sizeof(float)) ((float *)to)[b] = ((const float *)from)[a];
-                else ((double *)to)[b] = ((const double *)from)[a];
-            }
+        size_t image = (size_t)(i / pieces * j->a.n * inner) * j->size;
+        int64_t first = i % pieces * TURN, n = inner - first < TURN ? inner - first : TURN;
+        turn_columns(j, (const char *)j->from + image, (char *)j->to + image, first, n);
     }
 }
 
@@ -85,7 +99,8 @@ static void turn_all(const gr__along *a, const gr_value *like, const void *from,
                      bool back)
 {
     rows_job job = {*a, from, to, gr_dtype_size(like->dtype), back};
-    gr__parallel_for(a->outer, 16384 / (a->n * a->inner + 1) + 1, turn, &job);
+    int64_t pieces = (a->inner + TURN - 1) / TURN;
+    gr__parallel_for(a->outer * pieces, 16384 / (a->n * TURN + 1) + 1, turn, &job);
 }
 
 /* Fills c with rows of classes, turned where the classes are not the last axis. */

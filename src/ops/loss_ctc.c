@@ -27,20 +27,23 @@ static double emission(const gr__ctc *c, int64_t n, int64_t t, int64_t s)
     return c->x[(t * c->batch + n) * c->classes + gr__ctc_label(c, n, s)];
 }
 
-static double log_add(double a, double b)
+/* log (exp a + exp b + exp c); NaN and Inf go through. */
+static double log_sum(double a, double b, double c)
 {
-    if (a == -INFINITY) return b;
-    if (b == -INFINITY) return a;
-    return (a > b ? a : b) + log1p(exp(-fabs(a - b)));
+    double most = a > b ? a : b;
+    most = c > most ? c : most;
+    if (most == -INFINITY) return a + b + c;
+    return most + log(exp(a - most) + exp(b - most) + exp(c - most));
 }
 
 /* alpha of step t from that of the step before, NULL for the first. */
 static void alpha_step(const gr__ctc *c, int64_t n, int64_t t, const double *before, double *alpha)
 {
     for (int64_t s = 0, last = gr__ctc_states(c, n); s < last; s++) {
-        double from = before ? before[s] : s < 2 ? 0 : -INFINITY;
-        if (before && s > 0) from = log_add(from, before[s - 1]);
-        if (before && gr__ctc_may_skip(c, n, s)) from = log_add(from, before[s - 2]);
+        double from = s < 2 ? 0 : -INFINITY;
+        if (before)
+            from = log_sum(before[s], s > 0 ? before[s - 1] : -INFINITY,
+                           gr__ctc_may_skip(c, n, s) ? before[s - 2] : -INFINITY);
         alpha[s] = from + emission(c, n, t, s);
     }
 }
@@ -50,10 +53,11 @@ static void beta_step(const gr__ctc *c, int64_t n, const double *after, double *
 {
     const int64_t last = gr__ctc_states(c, n);
     for (int64_t s = 0; s < last; s++) {
-        beta[s] = after ? after[s] : s >= last - 2 ? 0 : -INFINITY;
-        if (after && s + 1 < last) beta[s] = log_add(beta[s], after[s + 1]);
-        if (after && s + 2 < last && gr__ctc_may_skip(c, n, s + 2))
-            beta[s] = log_add(beta[s], after[s + 2]);
+        bool skip = s + 2 < last && gr__ctc_may_skip(c, n, s + 2);
+        beta[s] = s >= last - 2 ? 0 : -INFINITY;
+        if (after)
+            beta[s] = log_sum(after[s], s + 1 < last ? after[s + 1] : -INFINITY,
+                              skip ? after[s + 2] : -INFINITY);
     }
 }
 
@@ -62,7 +66,7 @@ static double loss_of(const gr__ctc *c, int64_t n, const double *alpha)
 {
     const int64_t last = gr__ctc_states(c, n);
     if (c->n_steps[n] == 0) return last == 1 ? 0 : INFINITY;
-    return -(last > 1 ? log_add(alpha[last - 1], alpha[last - 2]) : alpha[0]);
+    return -log_sum(alpha[last - 1], last > 1 ? alpha[last - 2] : -INFINITY, -INFINITY);
 }
 
 /* Targets that one thread takes at a time: small work stays on one thread. */
