@@ -87,28 +87,30 @@ static gr_tensor *apply(const norm_case *c, gr_tensor *x, gr_tensor *w, gr_tenso
     }
 }
 
-/* The statistics that element (o, g) or, of a batch, channel k belongs to. */
+/* What shares statistics with element i: its row, or of a batch its channel. */
+static int64_t set_of(const norm_case *c, int64_t i)
+{
+    const int64_t K = c->view[2], L = c->view[3];
+    return c->kind == BATCH ? i / L % K : i / (K * L);
+}
+
 static void by_definition(const norm_case *c, const double *x, const double *w, const double *b,
                           double eps, double *y)
 {
-    const int64_t G = c->view[1], K = c->view[2], L = c->view[3];
-    const bool batch = c->kind == BATCH;
-    const int64_t n = c->view[0] * G * K * L;
+    static long double mean[MOST], square[MOST], count[MOST];
+    const int64_t n = gr_shape_numel(&c->x), K = c->view[2], L = c->view[3];
+    for (int64_t i = 0; i < n; i++) mean[i] = square[i] = count[i] = 0;
+    for (int64_t i = 0; i < n; i++) mean[set_of(c, i)] += x[i], count[set_of(c, i)]++;
+    for (int64_t k = 0; k < n; k++)
+        mean[k] = c->kind == RMS || count[k] == 0 ? 0 : mean[k] / count[k];
     for (int64_t i = 0; i < n; i++) {
-        long double mean = 0, square = 0, count = 0;
-        const int64_t channel = i / L % K, row = i / (K * L);
-        for (int pass = 0; pass < 2; pass++) {
-            const int64_t from = batch ? 0 : row * K * L, to = batch ? n : from + K * L;
-            for (int64_t j = from; j < to; j++) {
-                if (batch && j / L % K != channel) continue;
-                if (pass) square += (x[j] - mean) * (x[j] - mean);
-                else mean += x[j], count++;
-            }
-            if (!pass) mean = c->kind == RMS ? 0 : mean / count;
-        }
-        const int64_t weight = row % G * K + channel;
-        y[i] = (double)((x[i] - mean) / sqrtl(square / count + eps)) * (w ? w[weight] : 1) +
-               (b ? b[weight] : 0);
+        const long double d = x[i] - mean[set_of(c, i)];
+        square[set_of(c, i)] += d * d;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t k = set_of(c, i), weight = i / (K * L) % c->view[1] * K + i / L % K;
+        y[i] = (double)((x[i] - mean[k]) / sqrtl(square[k] / count[k] + eps)) *
+                   (w ? w[weight] : 1) + (b ? b[weight] : 0);
     }
 }
 
