@@ -524,6 +524,9 @@ GR_API gr_tensor *gr_group_norm(gr_tensor *x, int groups, gr_tensor *w, gr_tenso
 GR_API gr_tensor *gr_instance_norm(gr_tensor *x, gr_tensor *w, gr_tensor *b, double eps); /* [N,C,...], over each channel of each sample */
 GR_API gr_tensor *gr_batch_norm(gr_tensor *x, gr_tensor *w, gr_tensor *b, double eps); /* [N,C,...], over each channel of the batch; outputs 1, 2: mean, unbiased variance [C] */
 GR_API gr_tensor *gr_batch_norm_inference(gr_tensor *x, gr_tensor *mean, gr_tensor *variance, gr_tensor *w, gr_tensor *b, double eps);
+GR_API gr_tensor *gr_normalize(gr_tensor *x, double p, int axis, double eps); /* x / max(|x|_p, eps); p 0: 2; eps 0: 1e-12 */
+GR_API gr_tensor *gr_weight_norm(gr_tensor *v, gr_tensor *g, int axis); /* g v / |v|; g of size 1 but on the axis */
+GR_API gr_tensor *gr_spectral_norm(gr_tensor *w, gr_tensor *u, int iterations, gr_tensor **next_u); /* w / its largest singular value, by power iteration from u [m] */
 
 /* --- attention --- */
 typedef struct gr_attention_options {
