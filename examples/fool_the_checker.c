@@ -191,6 +191,7 @@ static bool play(const row *r)
 
 static const double near_zero[4] = {0.5, -0.8, 3e-6, 0.2};
 static const int last_axis = 1; /* softmax's one attribute */
+static const gr_cross_entropy_options mean_loss = {0};
 
 static const row table[] = {
     {.name = "tanh, negated",
@@ -210,7 +211,8 @@ static const row table[] = {
      .vjp = zero,
      .rule = "a positive direction, to 0.01",
      .simple = positive_projection,
-     .at = {.shape = {2, {BATCH, CLASSES}},
+     .at = {.attrs = &mean_loss,
+            .shape = {2, {BATCH, CLASSES}},
             .x = numbers,
             .labels = labels,
             .h = 1e-5,
