@@ -1,4 +1,4 @@
-/* explain.h - pictures of a tape. */
+/* explain.h - pictures of a tape, the list of ops. */
 /* SPDX-License-Identifier: MIT */
 #ifndef GRADUS_EXPLAIN_H
 #define GRADUS_EXPLAIN_H
@@ -24,6 +24,9 @@ typedef struct gr_dot_options {
 
 /* The tape as Graphviz DOT: ops with shapes, parameters by name, backward nodes set apart. */
 GR_API gr_status gr_write_dot(const gr_graph *g, const char *path, gr_dot_options o);
+
+/* {"ops":[{"name":"tanh", ...}]}: every op, or this one; as snprintf. */
+GR_API size_t gr_ops_json(const gr_op *op, char *text, size_t size);
 
 #ifdef __cplusplus
 }

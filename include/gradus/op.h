@@ -107,6 +107,8 @@ typedef struct gr_field {
     const char *const *names; /* of the values of an enum; ends with NULL */
 } gr_field;
 
+GR_API const char *gr_field_type_name(gr_field_type type); /* "float64" */
+
 #define GR_FIELD(type, member, kind) {#member, kind, offsetof(type, member), 0, NULL}
 #define GR_FIELD_ARRAY(type, member, kind, n) {#member, kind, offsetof(type, member), n, NULL}
 #define GR_FIELD_NAMED(type, member, names) {#member, GR_FIELD_ENUM, offsetof(type, member), 0, names}
@@ -200,6 +202,7 @@ GR_API uint64_t gr_next_seed(gr_graph *g);            /* for a random op: a new 
 GR_API const gr_op *gr_op_find(const char *name);     /* NULL when there is none */
 GR_API int gr_op_count(void);
 GR_API const gr_op *gr_op_at(int index);              /* every op of the library, family by family */
+GR_API bool gr_op_differentiable(const gr_op *op);    /* whether a gradient can flow through it */
 
 /* --- looking at a tape --- */
 

@@ -332,29 +332,3 @@ gr_tensor *gr_output(gr_tensor *t, int index)
                            t->node->op->name, t->node->n_out, index + 1);
     return &t->node->out[index];
 }
-
-/* --- the registry: every family's table --- */
-
-int gr_op_count(void)
-{
-    int n = 0;
-    for (int f = 0; gr__families[f]; f++)
-        for (int i = 0; gr__families[f][i]; i++) n++;
-    return n;
-}
-
-const gr_op *gr_op_at(int index)
-{
-    for (int f = 0; gr__families[f]; f++)
-        for (int i = 0; gr__families[f][i]; i++)
-            if (index-- == 0) return gr__families[f][i];
-    return NULL;
-}
-
-const gr_op *gr_op_find(const char *name)
-{
-    for (int f = 0; gr__families[f]; f++)
-        for (int i = 0; gr__families[f][i]; i++)
-            if (strcmp(gr__families[f][i]->name, name) == 0) return gr__families[f][i];
-    return NULL;
-}

@@ -51,7 +51,7 @@ expect 0 'gradus COMMAND' "$gradus" --help
 expect 0 'gradus 0.' "$gradus" --version
 expect 2 'gradus COMMAND' "$gradus"
 expect 2 "unknown command 'trian'" "$gradus" trian
-for command in train predict check; do
+for command in train predict check ops; do
     expect 0 'example:' "$gradus" $command --help
     holds "help of $command is not an error" test ! -s "$work/stderr"
 done
@@ -75,6 +75,23 @@ expect 2 '--weights FILE is missing' "$gradus" predict
 expect 2 "--op: expected the name of an op, got 'tanhh'" "$gradus" check --op tanhh
 expect 2 "--order: expected a whole number from 1 to 2, got '3'" "$gradus" check --order 3
 expect 2 '--model needs --weights' "$gradus" check --model mlp
+
+expect 2 "unknown op 'tanhh'" "$gradus" ops tanhh
+expect 2 "unexpected 'cos'" "$gradus" ops sin cos
+
+# --- ops ---
+
+expect 0 'y = tanh(x)' "$gradus" ops
+holds 'a line per op, a head and a sum' \
+    test "$(wc -l <"$work/stdout")" = "$(($(tail -n 1 "$work/stdout" | cut -d ' ' -f 1) + 3))"
+holds 'ops with gradients' test "$(grep -c '[0-9]  yes' "$work/stdout")" -ge 180
+expect 0 'at most 127 bytes of text' "$gradus" ops einsum
+expect 0 'reduction: one of mean, sum, none' "$gradus" ops huber
+expect 0 'derivation ' "$gradus" ops relu
+holds 'ties' grep -q '^ties' "$work/stdout"
+expect 0 '{"ops":[{"name":"conv2d","family":"conv","inputs":3,"optional":1,' "$gradus" ops conv2d --json
+expect 0 '"differentiable":true,"by_definition":false,"formula":"y = tanh(x)"}' "$gradus" ops --json
+holds 'one line of JSON alone' test "$(wc -l <"$work/stdout")" = 1
 
 # --- failures leave nothing behind ---
 

@@ -1,0 +1,60 @@
+/* registry.c - every op of the library, from the families' tables, and what is to be asked of one. */
+/* SPDX-License-Identifier: MIT */
+#include "tape.h"
+
+#include <string.h>
+
+int gr_op_count(void)
+{
+    int n = 0;
+    for (int f = 0; gr__families[f]; f++)
+        for (int i = 0; gr__families[f][i]; i++) n++;
+    return n;
+}
+
+const gr_op *gr_op_at(int index)
+{
+    for (int f = 0; gr__families[f]; f++)
+        for (int i = 0; gr__families[f][i]; i++)
+            if (index-- == 0) return gr__families[f][i];
+    return NULL;
+}
+
+const gr_op *gr_op_find(const char *name)
+{
+    for (int f = 0; gr__families[f]; f++)
+        for (int i = 0; gr__families[f][i]; i++)
+            if (strcmp(gr__families[f][i]->name, name) == 0) return gr__families[f][i];
+    return NULL;
+}
+
+/* --- asking --- */
+
+static bool takes_floats(const gr_op *op)
+{
+    bool floats = false;
+    for (const gr_sample *s = op->samples; s && s->name; s++)
+        for (int i = 0; i < s->n_in; i++) floats |= !s->in[i].integer && !s->in[i].boolean;
+    return floats;
+}
+
+/* Whether a gradient can flow through op: it has a backward rule or is recorded from ops that do,
+ * and some sample of it has a floating input. Not so for an op that is constant by decree. */
+bool gr_op_differentiable(const gr_op *op)
+{
+    bool rule = op->vjp || op->backward[GR_F64] || op->define;
+    return rule && !(op->flags & GR_OP_CONSTANT) && takes_floats(op);
+}
+
+static const char *const field_types[] = {
+    [GR_FIELD_BOOL] = "bool",   [GR_FIELD_INT] = "int",   [GR_FIELD_I64] = "int64",
+    [GR_FIELD_F64] = "float64", [GR_FIELD_AXES] = "axes", [GR_FIELD_SHAPE] = "shape",
+    [GR_FIELD_DTYPE] = "dtype", [GR_FIELD_ENUM] = "enum", [GR_FIELD_TEXT] = "text",
+};
+
+/* "float64"; "?" for what is no type. */
+const char *gr_field_type_name(gr_field_type type)
+{
+    bool known = (unsigned)type < sizeof field_types / sizeof *field_types;
+    return known ? field_types[type] : "?";
+}
