@@ -15,6 +15,7 @@
 #define ROW {.shape = {1, {4}}}
 #define ONE {.shape = {0, {0}}}
 #define AWAY_M34 {.shape = {2, {3, 4}}, .low = 0.5, .high = 2}
+#define TRUTH {.shape = {2, {3, 4}}, .boolean = true}
 #define AWAY_COLUMN {.shape = {2, {3, 1}}, .low = 0.5, .high = 2}
 
 static const gr_sample binary_samples[] = {
@@ -39,6 +40,7 @@ static const gr_sample unary_samples[] = {
     {.name = "matrix", .in = {M34}, .n_in = 1},
     {.name = "scalar", .in = {ONE}, .n_in = 1},
     {.name = "empty", .in = {{.shape = {2, {0, 4}}}}, .n_in = 1},
+    {.name = "booleans", .in = {TRUTH}, .n_in = 1, .error = "not defined for bool"},
     {0},
 };
 
@@ -194,6 +196,7 @@ gr_tensor *gr_pow(gr_tensor *a, gr_tensor *b)
 /* --- with a number --- */
 
 GR__UNARY(neg, -x)
+GR__TILE1(neg, int64_t, i64, GR__NO_ATTR, (int64_t)(0 - (uint64_t)x))
 
 static void neg_vjp(gr_pullback *p)
 {
@@ -207,11 +210,12 @@ static const gr_op neg_op = {
     .derivation = "dy/dx = -1, so dx = -dy",
     .n_in = 1,
     .flags = GR_OP_LINEAR,
-    .tile = GR__TILES(neg),
+    .tile = {[GR_F32] = neg_f32, [GR_F64] = neg_f64, [GR_I64] = neg_i64},
     .vjp = neg_vjp,
     .samples = unary_samples,
 };
 
+/* -x; of int64 too, where the least number is its own negative. */
 gr_tensor *gr_neg(gr_tensor *x)
 {
     return gr__unary(&neg_op, x, NULL, GR_HERE);
@@ -228,6 +232,7 @@ static const gr_sample number_samples[] = {
     {.name = "zero", .in = {M34}, .n_in = 1, .attrs = &(const number_attrs){0}},
     {.name = "scalar", .in = {ONE}, .n_in = 1, .attrs = &(const number_attrs){3}},
     {.name = "empty", .in = {{.shape = {2, {0, 4}}}}, .n_in = 1, .attrs = &(const number_attrs){3}},
+    {.name = "booleans", .in = {TRUTH}, .n_in = 1, .attrs = &(const number_attrs){3}, .error = "not defined for bool"},
     {0},
 };
 

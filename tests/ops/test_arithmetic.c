@@ -185,6 +185,14 @@ START_TEST(casts_cut_to_the_range)
 }
 END_TEST
 
+START_TEST(integers_are_negated_and_wrap)
+{
+    const int64_t x[3] = {7, -2, INT64_MIN};
+    const int64_t *y = gr_data(gr_neg(gr_from_data(g, GR_I64, GR_SHAPE(3), x)));
+    ck_assert(y && y[0] == -7 && y[1] == 2 && y[2] == INT64_MIN);
+}
+END_TEST
+
 START_TEST(a_cast_between_floats_passes_the_gradient)
 {
     gr_tensor *x = make(GR_F64, a0, GR_SHAPE(R, C)), *d;
@@ -214,5 +222,5 @@ END_TEST
 SUITE("arithmetic", setup, teardown, values_and_derivatives_agree_with_calculus,
       a_broadcast_row_meets_a_strided_matrix, power_is_right_at_zero, nan_and_infinity_go_through,
       comparisons_give_truth_for_every_dtype, where_chooses_and_its_gradient_follows,
-      casts_cut_to_the_range, a_cast_between_floats_passes_the_gradient,
+      integers_are_negated_and_wrap, casts_cut_to_the_range, a_cast_between_floats_passes_the_gradient,
       large_results_do_not_depend_on_the_number_of_threads)
