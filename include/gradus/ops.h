@@ -37,6 +37,7 @@ GR_API gr_tensor *gr_log(gr_tensor *x);         /* natural logarithm */
 GR_API gr_tensor *gr_log1p(gr_tensor *x);       /* log(1 + x) */
 GR_API gr_tensor *gr_log2(gr_tensor *x);
 GR_API gr_tensor *gr_log10(gr_tensor *x);
+GR_API gr_tensor *gr_logit(gr_tensor *x);       /* log(x / (1 - x)), the inverse of sigmoid */
 
 /* --- trigonometric and hyperbolic functions; angles in radians; tanh: see the activations --- */
 GR_API gr_tensor *gr_sin(gr_tensor *x);

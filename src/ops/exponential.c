@@ -3,6 +3,7 @@
  *   y = e^x        dx = dy y            y = log x          dx = dy / x
  *   y = e^x - 1    dx = dy e^x          y = log(1 + x)     dx = dy / (1 + x)
  *   y = 2^x        dx = dy y log 2      y = log_b x        dx = dy / (x log b)
+ *   y = log(x / (1 - x))                dx = dy / (x (1 - x))
  */
 /* SPDX-License-Identifier: MIT */
 #include "elementary.h"
@@ -198,6 +199,36 @@ gr_tensor *gr_log10(gr_tensor *x)
     return gr__unary(&log10_op, x, NULL, GR_HERE);
 }
 
+static const gr_sample probability_samples[] = SMOOTH(0.1, 0.9);
+
+/* Above 1/4, 2x - 1 is exact, so that no digit is lost where y is near 0. */
+GR__UNARY(logit, x > (float)0.25 ? log1p((2 * x - 1) / (1 - x)) : gr__log(x / (1 - x)))
+
+static void logit_vjp(gr_pullback *p)
+{
+    gr_tensor *x = p->x[0];
+    p->dx[0] = gr_div(p->dy[0], gr_sub(x, gr_square(x)));
+}
+
+static const gr_op logit_op = {
+    .name = "logit",
+    .family = "exponential",
+    .formula = "y = log(x / (1 - x))",
+    .derivation = "y = log x - log(1 - x), so dy/dx = 1/x + 1/(1 - x) = 1 / (x (1 - x)) and "
+                  "dx = dy / (x - x^2)",
+    .n_in = 1,
+    .reads = GR_READS_IN(0),
+    .tile = GR__TILES(logit),
+    .vjp = logit_vjp,
+    .samples = probability_samples,
+};
+
+/* The inverse of sigmoid: -Inf at 0, Inf at 1, NaN outside [0,1]. */
+gr_tensor *gr_logit(gr_tensor *x)
+{
+    return gr__unary(&logit_op, x, NULL, GR_HERE);
+}
+
 const gr_op *const gr__exponential_ops[] = {
-    &exp_op, &expm1_op, &exp2_op, &log_op, &log1p_op, &log2_op, &log10_op, NULL,
+    &exp_op, &expm1_op, &exp2_op, &log_op, &log1p_op, &log2_op, &log10_op, &logit_op, NULL,
 };
