@@ -49,6 +49,7 @@ static const struct smooth {
     {"exp2", gr_exp2, -2, 1.5},
     {"log", gr_log, 0.7, 3},
     {"log1p", gr_log1p, -0.3, 2},
+    {"logit", gr_logit, 0.1, 0.9},
     {"log2", gr_log2, 0.7, 3},
     {"log10", gr_log10, 0.7, 3},
     {"sin", gr_sin, -3, 3},
