@@ -27,6 +27,8 @@ GR_API gr_status gr_write_dot(const gr_graph *g, const char *path, gr_dot_option
 
 /* {"ops":[{"name":"tanh", ...}]}: every op, or this one; as snprintf. */
 GR_API size_t gr_ops_json(const gr_op *op, char *text, size_t size);
+/* gr_apply_json(g, "conv2d", (gr_tensor *[]){x, w}, 2, "{\"stride\":[2,2]}") */
+GR_API gr_tensor *gr_apply_json(gr_graph *g, const char *name, gr_tensor *const *in, int n, const char *json);
 
 #ifdef __cplusplus
 }

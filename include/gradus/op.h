@@ -108,6 +108,7 @@ typedef struct gr_field {
 } gr_field;
 
 GR_API const char *gr_field_type_name(gr_field_type type); /* "float64" */
+GR_API const char *gr_field_text(const gr_field *f, char *text, size_t size); /* "2 of int" */
 
 #define GR_FIELD(type, member, kind) {#member, kind, offsetof(type, member), 0, NULL}
 #define GR_FIELD_ARRAY(type, member, kind, n) {#member, kind, offsetof(type, member), n, NULL}
@@ -203,6 +204,17 @@ GR_API const gr_op *gr_op_find(const char *name);     /* NULL when there is none
 GR_API int gr_op_count(void);
 GR_API const gr_op *gr_op_at(int index);              /* every op of the library, family by family */
 GR_API bool gr_op_differentiable(const gr_op *op);    /* whether a gradient can flow through it */
+
+/* The attributes of an op, set by name: for bindings and tools, which have no C structs. */
+typedef struct gr_attrs gr_attrs;
+
+GR_API gr_attrs *gr_attrs_new(const gr_op *op); /* all zero */
+GR_API void gr_attrs_free(gr_attrs *a);
+GR_API gr_status gr_attrs_set_ints(gr_attrs *a, const char *name, const int64_t *values, int n); /* bool, int, int64, axes, shape */
+GR_API gr_status gr_attrs_set_numbers(gr_attrs *a, const char *name, const double *values, int n);
+GR_API gr_status gr_attrs_set_text(gr_attrs *a, const char *name, const char *text); /* text, enum, dtype */
+GR_API const char *gr_attrs_error(const gr_attrs *a); /* NULL, or what could not be set first */
+GR_API gr_tensor *gr_apply_attrs(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const gr_attrs *a);
 
 /* --- looking at a tape --- */
 

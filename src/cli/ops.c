@@ -58,16 +58,6 @@ static const char *yes_no(bool yes)
     return yes ? "yes" : "no";
 }
 
-/* "one of none, mean, sum", "2 of int", "axes" */
-static void add_type(gr__text *t, const gr_field *f)
-{
-    if (f->type == GR_FIELD_TEXT) gr__text_add(t, "at most %d bytes of ", f->count - 1);
-    else if (f->count > 1) gr__text_add(t, "%d of ", f->count);
-    if (!f->names) gr__text_add(t, "%s", gr_field_type_name(f->type));
-    for (int i = 0; f->names && f->names[i]; i++)
-        gr__text_add(t, "%s%s", i ? ", " : "one of ", f->names[i]);
-}
-
 /* --- reports --- */
 
 static void report_json(const request *q, gr__text *t)
@@ -123,9 +113,9 @@ static void report_one(const request *q, gr__text *t)
     add_line(t, "differentiable", yes_no(gr_op_differentiable(op)));
     add_line(t, "computed by", op->define ? "other ops" : "a kernel of its own");
     for (const gr_field *f = op->fields; f && f->name; f++) {
-        gr__text_add(t, "%-15s %s: ", f == op->fields ? "attributes" : "", f->name);
-        add_type(t, f);
-        gr__text_add(t, "\n");
+        char takes[200];
+        gr__text_add(t, "%-15s %s: %s\n", f == op->fields ? "attributes" : "", f->name,
+                     gr_field_text(f, takes, sizeof takes));
     }
 }
 

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tape.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int gr_op_count(void)
@@ -57,4 +58,16 @@ const char *gr_field_type_name(gr_field_type type)
 {
     bool known = (unsigned)type < sizeof field_types / sizeof *field_types;
     return known ? field_types[type] : "?";
+}
+
+/* What such a field takes, in words: "2 of int", "one of mean, sum, none". Gives text. */
+const char *gr_field_text(const gr_field *f, char *text, size_t size)
+{
+    size_t n = 0;
+    if (f->type == GR_FIELD_TEXT) snprintf(text, size, "at most %d bytes of text", f->count - 1);
+    else if (f->count > 1) snprintf(text, size, "%d of %s", f->count, gr_field_type_name(f->type));
+    else snprintf(text, size, "%s", gr_field_type_name(f->type));
+    for (int i = 0; f->names && f->names[i] && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "one of ", f->names[i]);
+    return text;
 }
