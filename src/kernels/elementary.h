@@ -210,7 +210,7 @@ static inline double gr__hypot_f64(double a, double b)
 static inline float gr__hypot_f32(float a, float b)
 {
     const float y = (float)sqrt((double)a * (double)a + (double)b * (double)b);
-    return (isinf(a) != 0) | (isinf(b) != 0) ? INFINITY : y;
+    return (isinf(a) | isinf(b)) != 0 ? INFINITY : y;
 }
 
 /* --- erf and the normal distribution --- */

@@ -63,7 +63,7 @@ static const gr_sample shrink_samples[] = {
     {0},
 };
 
-GR__UNARY_A(hardshrink, (x >= -a) & (x <= a) ? 0 : x)
+GR__UNARY_A(hardshrink, ((x >= -a) & (x <= a)) ? 0 : x)
 
 static const gr_op hardshrink_op = {
     .name = "hardshrink",
