@@ -60,6 +60,12 @@ GR_API gr_tensor *gr_detach(gr_tensor *x);    /* the same values, no gradient */
 GR_API void gr_no_grad_begin(gr_graph *g);    /* what is recorded from here carries no gradient */
 GR_API void gr_no_grad_end(gr_graph *g);
 
+/* --- scopes --- */
+
+GR_API void gr_scope_begin(gr_graph *g, const char *name); /* what is recorded from here is a part with this name; they nest: "encoder/attn" */
+GR_API void gr_scope_end(gr_graph *g);
+GR_API void gr_scope_end_named(gr_graph *g, const char *name); /* an error unless it is the innermost */
+
 /* --- parameters --- */
 
 GR_API gr_param *gr_param_new(const char *name, gr_dtype dtype, gr_shape shape, const void *data); /* data NULL: zeros */

@@ -233,6 +233,7 @@ GR_API gr_tensor *gr_node_output(const gr_node *node, int i);
 GR_API gr_param *gr_node_param(const gr_node *node);    /* of a leaf made by gr_use, else NULL */
 GR_API bool gr_node_is_backward(const gr_node *node);   /* recorded by a VJP */
 GR_API const char *gr_node_site(const gr_node *node, char *text, size_t size); /* "model.c:42" or "symbol+0x1f" */
+GR_API const char *gr_node_scope(const gr_node *node, char *text, size_t size); /* "encoder/attn"; "" outside of any */
 
 /* Called after each node is evaluated, with row-major views of what it read and made. */
 typedef void gr_observer(void *user, const gr_node *node, const gr_exec *e);

@@ -100,13 +100,14 @@ static void pull_back(gr_node *node, pullback_space *s, uint32_t sweep)
     for (int i = 0; i < node->n_out; i++) s->y[i] = &node->out[i];
     gr_pullback p = {g,     node->attrs, node->in, s->y,       s->dy,      s->dx,
                      s->sum, s->wants,    node->n_in, node->n_out};
-    g->vjp_depth++;
+    const gr_node *outer = g->origin;
+    g->origin = node;
     gr_site_begin(g, node->site);
     if (node->op->vjp) node->op->vjp(&p);
     else gr__raw_pullback(&p, node);
     collect(node, &p, s->before);
     gr_site_end(g);
-    g->vjp_depth--;
+    g->origin = outer;
 }
 
 /* --- the sweep --- */

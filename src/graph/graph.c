@@ -1,4 +1,4 @@
-/* graph.c - the life of a graph, its errors, scopes and the walk over its tape. */
+/* graph.c - the life of a graph, its errors and the walk over its tape. */
 /* SPDX-License-Identifier: MIT */
 #include "tape.h"
 
@@ -26,6 +26,7 @@ gr_graph *gr_graph_new(void)
     gr_graph *g = gr__calloc(sizeof *g);
     if (!g) return &no_graph;
     g->generation = 1;
+    gr__scopes_reset(g);
     g->nil = (gr_tensor){.graph = g, .shape = &scalar_shape};
     const char *eager = getenv("GRADUS_EAGER");
     g->eager = eager && strcmp(eager, "0") != 0 && *eager;
@@ -57,11 +58,8 @@ static void release_buffers(gr_graph *g)
             if (n->out[i].buffer) gr__tensor_drop(&n->out[i]);
 }
 
-/* Forgets every tensor and the error. Memory is kept for the next recording, so that a loop that
- * resets allocates nothing once it has seen its largest step. The seed's stream goes on. */
-void gr_graph_reset(gr_graph *g)
+static void forget(gr_graph *g)
 {
-    if (g == &no_graph) return;
     release_buffers(g);
     release_params(g);
     release_uses(g);
@@ -69,18 +67,34 @@ void gr_graph_reset(gr_graph *g)
     gr__arena_reset(&g->tensors);
     g->first = g->last = g->swept = g->params = NULL;
     g->n_nodes = g->n_deferred = 0;
-    g->generation++;
+    if (++g->generation == 0) g->generation = 1;
     g->status = GR_OK;
     g->site = NULL;
-    g->site_depth = g->no_grad_depth = g->vjp_depth = 0;
+    g->site_depth = g->no_grad_depth = 0;
+    g->origin = NULL;
     g->running = g->backward = false;
+    gr__scopes_reset(g);
+}
+
+/* Forgets every tensor and the error. Memory is kept for the next recording, so that a loop that
+ * resets allocates nothing once it has seen its largest step. The seed's stream goes on. Where a
+ * scope was left open though nothing had failed, the graph is in error, which says so. */
+void gr_graph_reset(gr_graph *g)
+{
+    if (g == &no_graph) return;
+    char open[GR__SCOPE_TEXT];
+    const void *site = g->scope->site;
+    gr__scope_text(g->status ? NULL : g->scope, open, sizeof open);
+    forget(g);
+    if (*open)
+        gr__fail_at(g, GR_ERR_STATE, site, "gr_graph_reset: the scope '%s' was left open", open);
 }
 
 /* Frees the graph and all its tensors; NULL is fine. */
 void gr_graph_free(gr_graph *g)
 {
     if (!g || g == &no_graph) return;
-    gr_graph_reset(g);
+    forget(g);
     gr__arena_release(&g->nodes);
     gr__arena_release(&g->tensors);
     gr__pool_release(&g->pool);
@@ -122,6 +136,8 @@ static gr_tensor *fail_with(gr_graph *g, gr_status status, const void *site, con
         memcpy(g->message, message, sizeof message);
         g->status = status;
         g->error_site = g->site ? g->site : site;
+        gr__scope_text(g->origin ? gr__scope_of(g->origin) : g->scope, g->error_scope,
+                       sizeof g->error_scope);
     }
     return &g->nil;
 }
@@ -152,43 +168,17 @@ gr_status gr_graph_status(const gr_graph *g)
 }
 
 /* NULL while all went well; else the first failure since the reset, with the place in the user's
- * program where the op was recorded. The text lives until the next call or reset. */
+ * program where the op was recorded and the scopes around it. The text lives until the next call or reset. */
 const char *gr_graph_error(gr_graph *g)
 {
     if (!g->status) return NULL;
-    if (!g->error_site) return g->message;
     char place[160];
-    snprintf(g->text, sizeof g->text, "%s (at %s)", g->message,
-             gr__site_text(g->error_site, place, sizeof place));
+    bool located = g->error_site != NULL, scoped = *g->error_scope != 0;
+    if (!located && !scoped) return g->message;
+    snprintf(g->text, sizeof g->text, "%s (%s%s%s%s%s)", g->message, located ? "at " : "",
+             located ? gr__site_text(g->error_site, place, sizeof place) : "",
+             located && scoped ? ", " : "", scoped ? "in " : "", g->error_scope);
     return g->text;
-}
-
-/* --- scopes --- */
-
-void gr_site_begin(gr_graph *g, const void *site)
-{
-    if (!g || g == &no_graph) return;
-    if (g->site_depth++ == 0) g->site = site;
-}
-
-void gr_site_end(gr_graph *g)
-{
-    if (!g || g == &no_graph || g->site_depth == 0) return;
-    if (--g->site_depth == 0) g->site = NULL;
-}
-
-void gr_no_grad_begin(gr_graph *g)
-{
-    if (g != &no_graph) g->no_grad_depth++;
-}
-
-/* Closes the innermost no-grad scope; without an open one it is an error of the graph. */
-void gr_no_grad_end(gr_graph *g)
-{
-    if (g->no_grad_depth == 0)
-        gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_no_grad_end: no scope is open");
-    else
-        g->no_grad_depth--;
 }
 
 /* --- looking --- */

@@ -191,12 +191,17 @@ static void note_gradient(gr_graph *g, gr_node *node)
 static void append(gr_graph *g, gr_node *node, const void *site)
 {
     node->site = g->site ? g->site : site;
+    if (g->origin) {
+        node->flags |= GR__BACKWARD;
+        node->origin = g->origin;
+    } else {
+        node->scope = g->scope;
+    }
     node->id = g->n_nodes++;
     node->prev = g->last;
     if (g->last) g->last->next = node;
     else g->first = node;
     g->last = node;
-    if (g->vjp_depth) node->flags |= GR__BACKWARD;
     for (int i = 0; i < node->n_in; i++) node->in[i]->consumers++;
     note_gradient(g, node);
 }

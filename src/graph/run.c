@@ -297,11 +297,26 @@ static bool compute_guarded(gr_node *node)
     return compute(node) && gr__guard_verdict(node, before);
 }
 
-bool gr__run(gr_node *node)
+/* The error that has just come up belongs to the node's scope, not to what is open now. */
+static bool blame_scope(const gr_node *node)
+{
+    gr_graph *g = node->out[0].graph;
+    gr__scope_text(gr__scope_of(node), g->error_scope, sizeof g->error_scope);
+    return false;
+}
+
+static bool params_current(gr_node *node)
 {
     for (int i = 0; i < node->n_in; i++)
         if ((node->in[i]->flags & GR__PARAM) && !gr__param_current(node->in[i])) return false;
+    return true;
+}
+
+bool gr__run(gr_node *node)
+{
     gr_graph *g = node->out[0].graph;
-    bool done = g->guarded && !node->op->view ? compute_guarded(node) : compute(node);
-    return done && g->observer ? observe(node) : done;
+    bool done = params_current(node) &&
+                (g->guarded && !node->op->view ? compute_guarded(node) : compute(node));
+    if (done && g->observer) done = observe(node);
+    return done || blame_scope(node);
 }

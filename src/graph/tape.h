@@ -11,6 +11,8 @@
 #include "base.h"
 #include <gradus/op.h>
 
+enum { GR__SCOPE_TEXT = 160 };
+
 /* Values of at most so many bytes are computed when recorded, if their inputs are there. */
 enum { GR__SMALL = 4096 };
 
@@ -63,6 +65,15 @@ struct gr_tensor {
     uint8_t dtype, index, flags;
 };
 
+/* --- scopes --- */
+
+/* One name within another, from one begin to its end; in the graph's arena. */
+typedef struct gr__scope {
+    const struct gr__scope *parent; /* NULL: the graph's root, which has no name */
+    const char *name;
+    const void *site; /* where it was begun */
+} gr__scope;
+
 /* --- nodes --- */
 
 enum {
@@ -75,6 +86,10 @@ struct gr_node {
     const gr_op *op;
     const void *attrs;
     const void *site;
+    union {
+        const gr__scope *scope; /* that was open */
+        const gr_node *origin;  /* of a backward node: whose VJP recorded it */
+    };
     gr_node *prev, *next;
     gr_tensor *out; /* n_out of them */
     uint32_t id, mark;
@@ -103,10 +118,15 @@ struct gr_graph {
     gr_status status;
     char message[640];
     const void *error_site;
-    char text[768]; /* message and place, made when asked for */
+    char error_scope[GR__SCOPE_TEXT];
+    char text[1024]; /* message and place, made when asked for */
 
     const void *site; /* of the outermost open site */
-    int site_depth, no_grad_depth, vjp_depth;
+    int site_depth, no_grad_depth;
+    gr__scope root;
+    const gr__scope *scope; /* the innermost open one */
+    int lost_scopes;        /* open ones within it that could not be named */
+    const gr_node *origin;  /* whose VJP is recording; NULL: none */
     bool eager;
     bool guarded; /* kernels are watched (guard.c) */
     bool running;  /* a plan is being run: `uses` counts */
@@ -138,6 +158,12 @@ gr_tensor *gr__fail_at(gr_graph *g, gr_status status, const void *site, const ch
     GR_PRINTF(4, 5);
 extern gr_tensor gr__nil; /* of no graph */
 
+/* The graph that stands in for one that could not be made, or NULL. */
+static inline bool gr__is_inert(const gr_graph *g)
+{
+    return !g || !g->generation;
+}
+
 static inline bool gr__is_nil(const gr_tensor *t)
 {
     return !t || !t->graph || t == &t->graph->nil;
@@ -154,6 +180,13 @@ static inline bool gr__is_elementwise(const gr_op *op)
     return op->tile[GR_F64] || op->tile[GR_F32] || op->tile[GR_I64] || op->tile[GR_U8] ||
            op->tile[GR_BOOL];
 }
+
+/* --- scopes (scope.c) --- */
+
+const gr__scope *gr__scope_of(const gr_node *node);
+/* Path from the root, "encoder/attn"; gives text. */
+const char *gr__scope_text(const gr__scope *scope, char *text, size_t size);
+void gr__scopes_reset(gr_graph *g); /* closes and forgets all */
 
 /* --- storage (storage.c) --- */
 

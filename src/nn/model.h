@@ -14,6 +14,7 @@ struct gr_module {
     gr_module *parent, *sibling, *first_child, *last_child;
     gr_module *next; /* of the model, in order of creation */
     int n_children;
+    int number; /* among its parent's children */
     char *path; /* from the root; settled together with the names of parameters */
     gr_forward_fn *forward;
     void *state;

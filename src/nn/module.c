@@ -147,7 +147,7 @@ gr_module *gr_module_add(gr_module *parent, const char *name, gr_module *child)
     if (parent->last_child) parent->last_child->sibling = child;
     else parent->first_child = child;
     parent->last_child = child;
-    parent->n_children++;
+    child->number = parent->n_children++;
     m->settled = false;
     return child;
 }
@@ -181,8 +181,26 @@ gr_module *gr_module_child(const gr_module *module, int i)
 
 /* --- forward --- */
 
-/* Records what the module computes from x, and returns it. Errors name the line of the outermost
- * call. Where the model is in error, so is the graph. */
+/* Its forward function, in a scope of the module's name. A root without a name opens none: then
+ * scopes are spelled as the names of parameters are. */
+static gr_tensor *forward_in_scope(gr_module *module, gr_graph *g, gr_tensor *x)
+{
+    char number[16];
+    const char *scope = module->name;
+    if (!scope && module->parent) {
+        snprintf(number, sizeof number, "%d", module->number);
+        scope = number;
+    }
+    if (!scope) return module->forward(module, x);
+    gr_scope_begin(g, scope);
+    gr_tensor *y = module->forward(module, x);
+    gr_scope_end_named(g, scope);
+    return y;
+}
+
+/* Records what the module computes from x, and returns it. It is recorded in a scope of the
+ * module's name; errors name the line of the outermost call. Where the model is in error, so is the
+ * graph. */
 gr_tensor *gr_forward(gr_module *module, gr_tensor *x)
 {
     gr_graph *g = x ? gr_graph_of(x) : NULL;
@@ -193,7 +211,7 @@ gr_tensor *gr_forward(gr_module *module, gr_tensor *x)
     if (!module) y = gr_fail(g, "gr_forward: the module is NULL");
     else if (module->model->status)
         y = gr_fail(g, "gr_forward: the model is in error: %s", module->model->message);
-    else y = module->forward(module, x);
+    else y = forward_in_scope(module, g, x);
     if (!y) y = gr_module_fail(module, x, "its forward function gave NULL");
     gr_site_end(g);
     return y;
