@@ -1,41 +1,10 @@
-/* optimizer.c - runs a rule over all parameters of a model in one threaded pass.
- *
- * The elements of all parameters that have a gradient are thought of as one line, which is cut into
- * chunks of GRAIN elements: few large and many small parameters are the same work, and small models
- * stay on one thread.
- */
+/* optimizer.c - the life of an optimizer, its rates, schedule and groups of parameters. */
 /* SPDX-License-Identifier: MIT */
 #include "optimizer.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { GRAIN = 16384 };
-
-/* A parameter with the states of the rule; w, g and n are those of the running step. */
-typedef struct slot {
-    gr_param *param; /* counted */
-    void *states;    /* rule.n_states arrays of the parameter's size */
-    int64_t steps;   /* taken with this parameter */
-    void *w;
-    const void *g;
-    int64_t first, n; /* elements first .. first + n of the line; n 0: no gradient, no step */
-} slot;
-
-struct gr_optimizer {
-    gr_model *model;
-    gr_rule rule; /* a copy */
-    void *options;
-    slot *slots;
-    int n_slots;
-    double base_lr, lr;
-    gr_schedule schedule; /* its lr NULL: none */
-    int64_t scheduled;    /* the step at which it began */
-    int64_t steps;
-    gr_status status;
-    char message[400];
-};
 
 /* Returned where even the optimizer could not be allocated. */
 static gr_optimizer no_optimizer = {
@@ -83,13 +52,25 @@ gr_optimizer *gr_optimizer_new(gr_model *m, const gr_rule *rule, double lr, cons
                                    rule && rule->name ? rule->name : "gr_optimizer_new", problem);
     gr_optimizer *opt = gr__calloc(sizeof *opt);
     void *copy = gr__alloc(rule->options_size + 1);
-    if (!opt || !copy) {
+    gr__group *groups = gr__calloc(sizeof *groups);
+    if (!opt || !copy || !groups) {
         gr__free(opt);
         gr__free(copy);
+        gr__free(groups);
         return gr__optimizer_inert(GR_ERR_MEMORY, "%s: out of memory", rule->name);
     }
     if (rule->options_size) memcpy(copy, options, rule->options_size);
-    *opt = (gr_optimizer){.model = m, .rule = *rule, .options = copy, .base_lr = lr, .lr = lr};
+    *opt = (gr_optimizer){
+        .model = m, .rule = *rule, .options = copy, .base_lr = lr, .groups = groups, .n_groups = 1};
+    gr__optimizer_rates(opt);
+    return opt;
+}
+
+gr_optimizer *gr__optimizer_with(gr_model *m, const gr_rule *rule, double lr, const void *options,
+                                 gr_param_group settings)
+{
+    gr_optimizer *opt = gr_optimizer_new(m, rule, lr, options);
+    if (!opt->status) opt->groups[0].settings = settings;
     return opt;
 }
 
@@ -101,39 +82,86 @@ void gr_optimizer_free(gr_optimizer *opt)
         gr_param_release(opt->slots[i].param);
         gr__free(opt->slots[i].states);
     }
+    for (int k = 0; k < opt->n_groups; k++) gr__free(opt->groups[k].pattern);
+    gr__free(opt->groups);
+    gr__free(opt->partials);
+    gr__free(opt->parts);
     gr__free(opt->slots);
     gr__free(opt->options);
+    gr__lbfgs_free(opt->lbfgs);
     gr__free(opt);
 }
 
-/* --- asking and setting --- */
+/* --- rates --- */
 
+/* Of the last step, or of the first to come; of parameters whose group has none of its own. */
 double gr_optimizer_lr(const gr_optimizer *opt)
 {
-    return opt->lr;
+    return opt->groups ? opt->groups[0].lr : 0;
 }
 
-static void follow_schedule(gr_optimizer *opt)
+/* Likewise the momentum, which is beta1 for Adam and its kin; 0 for a rule that has none. */
+double gr_optimizer_momentum(const gr_optimizer *opt)
+{
+    return opt->groups ? opt->groups[0].momentum : 0;
+}
+
+void gr__optimizer_rates(gr_optimizer *opt)
 {
     const gr_schedule *s = &opt->schedule;
-    opt->lr = s->lr ? s->lr(s, opt->base_lr, opt->steps - opt->scheduled) : opt->base_lr;
+    int64_t at = opt->steps - opt->scheduled;
+    for (int k = 0; k < opt->n_groups; k++) {
+        gr__group *group = &opt->groups[k];
+        double lr = gr__or(group->settings.lr, gr__or(opt->groups[0].settings.lr, opt->base_lr));
+        double momentum = gr__or(group->settings.momentum,
+                                 gr__or(opt->groups[0].settings.momentum, opt->rule.momentum));
+        group->lr = s->lr ? s->lr(s, lr, at) : lr;
+        group->momentum = s->momentum ? s->momentum(s, momentum, at) : momentum;
+    }
 }
 
-void gr_optimizer_set_lr(gr_optimizer *opt, double lr)
+/* The rate of the steps to come, or where there is a schedule the rate that it scales. Groups with a
+ * rate of their own keep it. */
+gr_status gr_optimizer_set_lr(gr_optimizer *opt, double lr)
 {
-    if (opt->status) return;
+    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    if (!(isfinite(lr) && lr >= 0))
+        return gr__fail(GR_ERR_ARGUMENT,
+                        "gr_optimizer_set_lr: expected a finite rate of 0 or more, "
+                        "got %g",
+                        lr);
     opt->base_lr = lr;
-    follow_schedule(opt);
+    gr__optimizer_rates(opt);
+    return GR_OK;
 }
 
-/* From now on the rate of each step is s.lr(&s, base rate, steps taken since now); a schedule whose
- * lr is NULL ends that. */
-void gr_optimizer_schedule(gr_optimizer *opt, gr_schedule s)
+/* From now on the rate of each step is s.lr(&s, base rate, steps taken since now), and the momentum
+ * likewise if s has one; a schedule whose lr is NULL ends that. The parts of a sequence are copied.
+ * GR_ERR_ARGUMENT for a schedule that could not be made, or that moves the momentum of a rule which
+ * has none. */
+gr_status gr_optimizer_schedule(gr_optimizer *opt, gr_schedule s)
 {
-    if (opt->status) return;
+    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    if (*s.problem) return gr__fail(GR_ERR_ARGUMENT, "%s", s.problem);
+    if (s.momentum && opt->rule.momentum == 0)
+        return gr__fail(GR_ERR_ARGUMENT,
+                        "gr_optimizer_schedule: the schedule moves the momentum, "
+                        "which %s was made without",
+                        opt->rule.name);
+    gr_schedule *parts = NULL;
+    if (s.parts) {
+        size_t bytes = (size_t)s.n * sizeof *parts;
+        parts = gr__alloc(bytes);
+        if (!parts) return GR_ERR_MEMORY;
+        memcpy(parts, s.parts, bytes);
+        s.parts = parts;
+    }
+    gr__free(opt->parts);
+    opt->parts = parts;
     opt->schedule = s;
     opt->scheduled = opt->steps;
-    follow_schedule(opt);
+    gr__optimizer_rates(opt);
+    return GR_OK;
 }
 
 int64_t gr_optimizer_steps(const gr_optimizer *opt)
@@ -146,119 +174,95 @@ const char *gr_optimizer_error(const gr_optimizer *opt)
     return opt->status ? opt->message : NULL;
 }
 
-/* --- states --- */
+/* --- groups --- */
 
-static gr_status fill_slot(slot *s, const gr_rule *rule, gr_model *m, int i)
+static gr_status check_group(const gr_optimizer *opt, const gr_param_group *o)
 {
-    gr_param *p = gr_model_param(m, i);
-    size_t bytes = (size_t)gr_shape_numel(gr_param_shape(p)) * gr_dtype_size(gr_param_dtype(p));
-    if (!rule->tile[gr_param_dtype(p)])
-        return gr__fail(GR_ERR_ARGUMENT, "%s: no rule for %s, which parameter '%s' is", rule->name,
-                        gr_dtype_name(gr_param_dtype(p)), gr_model_param_name(m, i));
-    void *states = gr__calloc((size_t)rule->n_states * bytes + 1);
-    if (!states) return GR_ERR_MEMORY;
-    *s = (slot){.param = gr_param_retain(p), .states = states};
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {{"lr", o->lr},
+                   {"momentum", o->momentum},
+                   {"clip_value", o->clip_value},
+                   {"weight_decay", o->weight_decay},
+                   {"l1", o->l1},
+                   {"decoupled_decay", o->decoupled_decay},
+                   {"max_norm", o->max_norm}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (!(isfinite(numbers[i].value) && numbers[i].value >= 0))
+            return gr__fail(GR_ERR_ARGUMENT, "gr_optimizer_group: expected %s >= 0, got %g",
+                            numbers[i].name, numbers[i].value);
+    if (o->momentum > 0 && opt->rule.momentum == 0)
+        return gr__fail(GR_ERR_ARGUMENT, "gr_optimizer_group: %s was made without momentum, got %g",
+                        opt->rule.name, o->momentum);
+    if (o->momentum >= 1)
+        return gr__fail(GR_ERR_ARGUMENT, "gr_optimizer_group: expected momentum < 1, got %g",
+                        o->momentum);
+    if (opt->lbfgs)
+        return gr__fail(GR_ERR_ARGUMENT, "gr_optimizer_group: lbfgs takes all parameters as one "
+                                         "vector and has no groups");
     return GR_OK;
 }
 
-/* One slot for each parameter of the model, those added since the last step too. */
-static gr_status need_slots(gr_optimizer *opt)
+static gr_status add_group(gr_optimizer *opt, const char *pattern, gr_param_group settings)
 {
-    int n = gr_model_params(opt->model);
-    if (opt->n_slots == n) return GR_OK;
-    slot *slots = gr__grow(opt->slots, (size_t)opt->n_slots * sizeof *slots,
-                           (size_t)n * sizeof *slots);
-    if (!slots) return GR_ERR_MEMORY;
-    opt->slots = slots;
-    for (int i = opt->n_slots; i < n; i++) {
-        gr_status status = fill_slot(&slots[i], &opt->rule, opt->model, i);
-        if (status) return status;
-        opt->n_slots = i + 1;
+    size_t bytes = (size_t)opt->n_groups * sizeof *opt->groups;
+    char *copy = gr__strdup(pattern);
+    gr__group *groups = copy ? gr__grow(opt->groups, bytes, bytes + sizeof *groups) : NULL;
+    if (!groups) {
+        gr__free(copy);
+        return GR_ERR_MEMORY;
     }
+    opt->groups = groups;
+    groups[opt->n_groups++] = (gr__group){.pattern = copy, .settings = settings};
     return GR_OK;
 }
 
-/* --- a step --- */
-
-/* Lays the parameters that have a gradient on the line; returns its length. */
-static int64_t line_up(gr_optimizer *opt)
-{
-    int64_t length = 0;
-    for (int i = 0; i < opt->n_slots; i++) {
-        slot *s = &opt->slots[i];
-        s->first = length;
-        s->g = gr_param_frozen(s->param) ? NULL : gr_param_grad(s->param);
-        s->n = s->g ? gr_shape_numel(gr_param_shape(s->param)) : 0;
-        if (!s->g) continue;
-        s->w = gr_param_write(s->param);
-        s->steps++;
-        length += s->n;
-    }
-    return length;
-}
-
-/* The last slot that begins at or before `at`: it, or one with elements after it, holds that. */
-static int slot_at(const gr_optimizer *opt, int64_t at)
-{
-    int low = 0, high = opt->n_slots;
-    while (high - low > 1) {
-        int middle = low + (high - low) / 2;
-        if (opt->slots[middle].first <= at) low = middle;
-        else high = middle;
-    }
-    return low;
-}
-
-/* Elements begin .. end of one parameter. */
-static void update_piece(const gr_optimizer *opt, const slot *s, int64_t begin, int64_t end)
-{
-    gr_dtype dtype = gr_param_dtype(s->param);
-    size_t size = gr_dtype_size(dtype), offset = (size_t)begin * size, whole = (size_t)s->n * size;
-    gr_update u = {.n = end - begin,
-                   .w = (char *)s->w + offset,
-                   .g = (const char *)s->g + offset,
-                   .lr = opt->lr,
-                   .step = s->steps,
-                   .options = opt->options};
-    for (int k = 0; k < opt->rule.n_states; k++)
-        u.state[k] = (char *)s->states + (size_t)k * whole + offset;
-    opt->rule.tile[dtype](&u);
-}
-
-static void update_range(void *ctx, int64_t begin, int64_t end)
-{
-    const gr_optimizer *opt = ctx;
-    for (int i = slot_at(opt, begin); i < opt->n_slots && opt->slots[i].first < end; i++) {
-        const slot *s = &opt->slots[i];
-        int64_t from = begin > s->first ? begin - s->first : 0;
-        int64_t to = end - s->first < s->n ? end - s->first : s->n;
-        if (from < to) update_piece(opt, s, from, to);
-    }
-}
-
-/* Updates every parameter that has a gradient and is not frozen by the rule, at the rate of the
- * schedule if there is one, then clears all gradients. Without any gradient it is an error: a
- * gr_backward is missing. The first step allocates the rule's states; no other step allocates. */
-gr_status gr_step(gr_optimizer *opt)
+/* What is asked of some of the parameters; all of it at each call, nothing is inherited but the
+ * rates. To change one number: gr_optimizer_settings, change it, and give it back.
+ *
+ * pattern  of full names, as gr_model_param_name gives them: "*.bias", "encoder.*"; '*' stands for
+ *          any text. Of several that fit, the last group counts. NULL: the parameters of no group
+ *
+ * GR_ERR_ARGUMENT where a number is negative or not finite, or no parameter's name fits: the model
+ * comes first. Nothing has changed then. */
+gr_status gr_optimizer_group(gr_optimizer *opt, const char *pattern, gr_param_group group)
 {
     if (opt->status) return gr__fail(opt->status, "%s", opt->message);
-    gr_status status = need_slots(opt);
+    gr_status status = check_group(opt, &group);
     if (status) return status;
-    int64_t length = line_up(opt);
-    if (length == 0)
-        return gr__fail(GR_ERR_STATE, "gr_step: no parameter has a gradient; call gr_backward "
-                                      "before, and see that not all are frozen");
-    follow_schedule(opt);
-    gr__parallel_for(length, GRAIN, update_range, opt);
-    opt->steps++;
-    return gr_zero_grad(opt);
+    if (!pattern) {
+        opt->groups[0].settings = group;
+        gr__optimizer_rates(opt);
+        return GR_OK;
+    }
+    status = add_group(opt, pattern, group);
+    if (status) return status;
+    opt->regroup = true;
+    status = gr__need_slots(opt);
+    if (status) gr__free(opt->groups[--opt->n_groups].pattern);
+    else gr__optimizer_rates(opt);
+    return status;
 }
 
-/* Forgets the gradients of all parameters. */
-gr_status gr_zero_grad(gr_optimizer *opt)
+gr_param_group gr_optimizer_settings(const gr_optimizer *opt)
+{
+    return opt->groups ? opt->groups[0].settings : (gr_param_group){0};
+}
+
+/* Scales all gradients together so that their norm as one vector is at most max_norm, before each
+ * step; 0 ends that. It is PyTorch's clip_grad_norm_ (Pascanu, Mikolov, Bengio, ICML 2013). */
+gr_status gr_optimizer_clip_norm(gr_optimizer *opt, double max_norm)
 {
     if (opt->status) return gr__fail(opt->status, "%s", opt->message);
-    for (int i = 0; i < gr_model_params(opt->model); i++)
-        gr_param_clear_grad(gr_model_param(opt->model, i));
+    if (!(isfinite(max_norm) && max_norm >= 0))
+        return gr__fail(GR_ERR_ARGUMENT,
+                        "gr_optimizer_clip_norm: expected a finite norm of 0 or "
+                        "more, got %g",
+                        max_norm);
+    if (opt->lbfgs)
+        return gr__fail(GR_ERR_ARGUMENT,
+                        "gr_optimizer_clip_norm: lbfgs needs gradients as they are");
+    opt->clip_norm = max_norm;
     return GR_OK;
 }

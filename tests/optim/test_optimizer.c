@@ -134,10 +134,10 @@ END_TEST
 START_TEST(options_that_cannot_be_make_an_inert_optimizer)
 {
     static const char *const expected[] = {
-        "sgd: expected 0 <= momentum < 1, got 1.5", "sgd: nesterov needs a momentum above 0",
-        "sgd: expected a finite learning rate of 0 or more",
-        "adam: expected betas between 0 and 1, got 0.9 and 1",
-        "adam: expected eps above 0 and weight_decay of 0 or more, got 1e-08 and -1"};
+        "sgd: expected 0 <= momentum < 1, got 1.5",
+        "sgd: nesterov needs a momentum above 0 and no dampening, got 0 and 0",
+        "sgd: expected a finite learning rate of 0 or more", "adam: expected 0 < beta2 < 1, got 1",
+        "adam: expected weight_decay >= 0, got -1"};
     gr_optimizer *made[] = {gr_sgd(m, (gr_sgd_options){.momentum = 1.5}),
                             gr_sgd(m, (gr_sgd_options){.nesterov = true}),
                             gr_sgd(m, (gr_sgd_options){.lr = -1}),

@@ -1,0 +1,229 @@
+/* step.c - runs a rule over all parameters of a model in one threaded pass.
+ *
+ * Around the rule comes what its group asks for. Most of that happens tile by tile, while a piece of
+ * the parameter is in cache; only norms of rows need a look at whole rows, after the pass.
+ */
+/* SPDX-License-Identifier: MIT */
+#include "optimizer.h"
+
+#include <math.h>
+
+enum { TILE = 512 }; /* elements of a tuned gradient, on the stack */
+
+/* --- rows: w[i], or all of a vector --- */
+
+static int64_t row_length(const gr__slot *s)
+{
+    const gr_shape *shape = gr_param_shape(s->param);
+    return shape->rank > 1 && shape->dim[0] > 0 ? s->n / shape->dim[0] : s->n;
+}
+
+typedef struct row_pass {
+    const gr__slot *slot;
+    const gr_param_group *settings;
+    int64_t length;
+} row_pass;
+
+static void constrain_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const row_pass *r = ctx;
+    gr_dtype dtype = gr_param_dtype(r->slot->param);
+    const gr__around *around = gr__around_of(dtype);
+    for (int64_t i = begin; i < end; i++) {
+        char *row = (char *)r->slot->w + (size_t)(i * r->length) * gr_dtype_size(dtype);
+        double norm = sqrt(around->sum_squares(r->length, row)), most = r->settings->max_norm;
+        if (most > 0 && norm > most) around->scale(r->length, row, most / norm);
+        else if (r->settings->unit_norm && norm > 0) around->scale(r->length, row, 1 / norm);
+    }
+}
+
+static void constrain(const gr_optimizer *opt)
+{
+    for (int i = 0; i < opt->n_slots; i++) {
+        const gr__slot *s = &opt->slots[i];
+        const gr_param_group *settings = &opt->groups[s->group].settings;
+        if (s->n == 0 || !(settings->max_norm > 0 || settings->unit_norm)) continue;
+        row_pass r = {s, settings, row_length(s)};
+        gr__parallel_for(s->n / r.length, 1 + GR__CHUNK / r.length, constrain_rows, &r);
+    }
+}
+
+/* --- a piece of one parameter --- */
+
+static gr_update update_of(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
+{
+    const gr__group *group = &opt->groups[s->group];
+    size_t size = gr_dtype_size(gr_param_dtype(s->param)), offset = (size_t)begin * size;
+    gr_update u = {.n = end - begin,
+                   .w = (char *)s->w + offset,
+                   .g = (const char *)s->g + offset,
+                   .lr = group->lr,
+                   .momentum = group->momentum,
+                   .step = s->steps,
+                   .scalar = s->scalars,
+                   .options = opt->options};
+    for (int k = 0; k < opt->rule.n_states; k++)
+        u.state[k] = (char *)s->states + (size_t)k * (size_t)s->n * size + offset;
+    return u;
+}
+
+static void update_tuned(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
+{
+    union {
+        double f64[TILE];
+        float f32[TILE];
+    } tuned;
+    gr_dtype dtype = gr_param_dtype(s->param);
+    const gr__around *around = gr__around_of(dtype);
+    for (int64_t at = begin; at < end; at += TILE) {
+        int64_t to = at + TILE < end ? at + TILE : end;
+        gr_update u = update_of(opt, s, at, to);
+        around->tune(&s->tuning, u.n, u.g, u.w, &tuned);
+        u.g = &tuned;
+        opt->rule.tile[dtype](&u);
+        if (opt->groups[s->group].settings.non_negative) around->cut_negative(u.n, u.w);
+    }
+}
+
+static void update_piece(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
+{
+    if (begin == end) return;
+    if (!s->tuning.plain) {
+        update_tuned(opt, s, begin, end);
+        return;
+    }
+    gr_update u = update_of(opt, s, begin, end);
+    opt->rule.tile[gr_param_dtype(s->param)](&u);
+}
+
+/* Runs of rows that have a gradient; a row at either end may reach beyond the piece. */
+static void update_rows(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
+{
+    gr_dtype dtype = gr_param_dtype(s->param);
+    int64_t length = row_length(s), from = begin;
+    for (int64_t row = begin / length; row * length < end; row++) {
+        int64_t first = row * length, next = first + length;
+        const char *g = (const char *)s->g + (size_t)first * gr_dtype_size(dtype);
+        if (!gr__around_of(dtype)->all_zero(length, g)) continue;
+        if (first > from) update_piece(opt, s, from, first);
+        from = next < end ? next : end;
+    }
+    update_piece(opt, s, from, end);
+}
+
+static void update_range(void *ctx, int64_t begin, int64_t end)
+{
+    const gr_optimizer *opt = ctx;
+    for (int i = gr__slot_at(opt, begin); i < opt->n_slots && opt->slots[i].first < end; i++) {
+        const gr__slot *s = &opt->slots[i];
+        int64_t from = begin > s->first ? begin - s->first : 0;
+        int64_t to = end - s->first < s->n ? end - s->first : s->n;
+        if (from >= to) continue;
+        if (opt->groups[s->group].settings.sparse_rows) update_rows(opt, s, from, to);
+        else update_piece(opt, s, from, to);
+    }
+}
+
+/* --- a step --- */
+
+static gr__tuning tuning_of(const gr_optimizer *opt, const gr__group *group)
+{
+    const gr_param_group *o = &group->settings;
+    gr__tuning t = {.scale = o->maximize ? -opt->clip : opt->clip,
+                    .limit = o->clip_value > 0 ? o->clip_value : INFINITY,
+                    .decay = o->weight_decay,
+                    .l1 = o->l1,
+                    .keep = 1 - group->lr * o->decoupled_decay};
+    t.plain = t.scale == 1 && !(o->clip_value > 0) && t.decay == 0 && t.l1 == 0 && t.keep == 1 &&
+              !o->non_negative;
+    return t;
+}
+
+static void begin_updates(gr_optimizer *opt)
+{
+    for (int i = 0; i < opt->n_slots; i++) {
+        gr__slot *s = &opt->slots[i];
+        if (!s->g) continue;
+        s->w = gr_param_write(s->param);
+        s->steps++;
+        s->tuning = tuning_of(opt, &opt->groups[s->group]);
+        if (!opt->rule.begin) continue;
+        gr_update u = update_of(opt, s, 0, s->n);
+        opt->rule.begin(&u, s->scalars);
+    }
+}
+
+/* As PyTorch's clip_grad_norm_: down to clip_norm, never up. */
+static double clip_of(gr_optimizer *opt, int64_t length)
+{
+    if (!(opt->clip_norm > 0)) return 1;
+    double factor = opt->clip_norm / (gr__line_norm(opt, length) + 1e-6);
+    return factor > 1 ? 1 : factor;
+}
+
+static gr_status check_step(gr_optimizer *opt)
+{
+    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    if (opt->lbfgs)
+        return gr__fail(GR_ERR_STATE, "gr_step: lbfgs evaluates the loss several times; "
+                                      "use gr_step_closure");
+    return gr__need_slots(opt);
+}
+
+/* Updates every parameter that has a gradient and is not frozen by the rule, at the rate of the
+ * schedule if there is one, then clears all gradients. Without any gradient it is an error: a
+ * gr_backward is missing. The first step allocates the rule's states; no other step allocates. */
+gr_status gr_step(gr_optimizer *opt)
+{
+    gr_status status = check_step(opt);
+    if (status) return status;
+    int64_t length = gr__line_up(opt);
+    if (length == 0)
+        return gr__fail(GR_ERR_STATE, "gr_step: no parameter has a gradient; call gr_backward "
+                                      "before, and see that not all are frozen");
+    gr__optimizer_rates(opt);
+    opt->clip = clip_of(opt, length);
+    begin_updates(opt);
+    gr__parallel_for(length, GR__CHUNK, update_range, opt);
+    constrain(opt);
+    opt->steps++;
+    return gr_zero_grad(opt);
+}
+
+/* One step of an optimizer that may ask for the loss more than once.
+ *
+ * closure  records a forward, calls gr_backward and gives the loss; gradients are clear when it is
+ *          called. What it returns other than GR_OK ends the step and is returned
+ * loss     NULL, or gets the loss before the step
+ *
+ * For every other optimizer than gr_lbfgs: one call of the closure, then gr_step. */
+gr_status gr_step_closure(gr_optimizer *opt, gr_closure *closure, void *user, double *loss)
+{
+    double unused;
+    if (!closure) return gr__fail(GR_ERR_ARGUMENT, "gr_step_closure: the closure is NULL");
+    gr_status status = gr_zero_grad(opt);
+    if (status) return status;
+    if (!loss) loss = &unused;
+    if (opt->lbfgs) return gr__lbfgs_step(opt, closure, user, loss);
+    status = closure(user, loss);
+    return status ? status : gr_step(opt);
+}
+
+/* Forgets the gradients of all parameters. */
+gr_status gr_zero_grad(gr_optimizer *opt)
+{
+    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    for (int i = 0; i < gr_model_params(opt->model); i++)
+        gr_param_clear_grad(gr_model_param(opt->model, i));
+    return GR_OK;
+}
+
+/* The norm of all gradients as one vector, before any clipping; 0 where there are none, NaN after
+ * an error. */
+double gr_optimizer_grad_norm(gr_optimizer *opt)
+{
+    gr_status status = opt->status;
+    if (status) gr__fail(status, "%s", opt->message);
+    else status = gr__need_slots(opt);
+    return status ? NAN : gr__line_norm(opt, gr__line_up(opt));
+}
