@@ -7,6 +7,7 @@
 #include <gradus/graph.h>
 #include <gradus/op.h>
 #include <gradus/ops.h>
+#include <gradus/transform.h>
 #include <gradus/nn.h>
 #include <gradus/optim.h>
 #include <gradus/data.h>

@@ -28,6 +28,13 @@ GR_API void gr_graph_seed(gr_graph *g, uint64_t seed);   /* of the random ops th
 GR_API void gr_graph_set_eager(gr_graph *g, bool eager); /* evaluate each node when recorded */
 GR_API void gr_graph_set_guarded(gr_graph *g, bool guarded); /* catch kernels that leave outputs unwritten or write elsewhere */
 
+/* Bytes: of the large values that are held now, and at most at one time so far; of nodes and small
+ * values recorded since the reset. */
+typedef struct gr_memory {
+    size_t values, peak, tape;
+} gr_memory;
+GR_API gr_memory gr_graph_memory(const gr_graph *g);
+
 /* --- sources --- */
 
 GR_API gr_tensor *gr_from_data(gr_graph *g, gr_dtype dtype, gr_shape shape, const void *data); /* copies */

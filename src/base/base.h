@@ -56,6 +56,7 @@ typedef struct gr__arena {
 void *gr__arena_alloc(gr__arena *a, size_t bytes); /* 16-byte aligned; NULL when memory is out */
 void gr__arena_reset(gr__arena *a);                /* O(1); keeps the blocks */
 void gr__arena_release(gr__arena *a);
+size_t gr__arena_bytes(const gr__arena *a);        /* handed out since the reset, with what was left over */
 
 /* --- buffers: recycled storage of large values --- */
 

@@ -55,8 +55,9 @@ static void collect(gr_node *node, gr_pullback *p, gr_tensor *const *before)
 /* --- one node --- */
 
 typedef struct pullback_space {
-    gr_tensor **dx, **sum, **before, *dy[GR_MAX_OUTPUTS], *y[GR_MAX_OUTPUTS];
+    gr_tensor **dx, **sum, **before, **x, *dy[GR_MAX_OUTPUTS], *y[GR_MAX_OUTPUTS];
     bool *wants;
+    gr__section *newest, *section; /* where to look for the node's own; NULL: it lies in none */
 } pullback_space;
 
 /* By which tensors cotangents travel: those that depend on a listed x, or (sweep 0) on a trainable
@@ -69,7 +70,7 @@ static bool travels(const gr_tensor *t, uint32_t sweep)
 
 static bool take_space(gr_graph *g, pullback_space *s, int n)
 {
-    size_t pointers = 3 * (size_t)n * sizeof(gr_tensor *);
+    size_t pointers = 4 * (size_t)n * sizeof(gr_tensor *);
     char *memory = gr__arena_alloc(&g->nodes, pointers + (size_t)n);
     if (!memory) {
         gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_grad: out of memory");
@@ -79,8 +80,19 @@ static bool take_space(gr_graph *g, pullback_space *s, int n)
     s->dx = (gr_tensor **)memory;
     s->sum = s->dx + n;
     s->before = s->sum + n;
+    s->x = s->before + n;
     s->wants = (bool *)(memory + pointers);
     return true;
+}
+
+/* The values that the rule reads: the node's own, or their twins in a checkpointed section. */
+static gr_tensor *const *show_values(gr_node *node, pullback_space *s)
+{
+    for (int i = 0; i < node->n_out; i++) s->y[i] = &node->out[i];
+    if (!s->section) return node->in;
+    for (int i = 0; i < node->n_out; i++) s->y[i] = gr__twin(s->section, s->y[i]);
+    for (int i = 0; i < node->n_in; i++) s->x[i] = gr__twin(s->section, node->in[i]);
+    return s->x;
 }
 
 static void pull_back(gr_node *node, pullback_space *s, uint32_t sweep)
@@ -97,9 +109,8 @@ static void pull_back(gr_node *node, pullback_space *s, uint32_t sweep)
         s->wants[i] = travels(x, sweep);
         s->before[i] = s->sum[i] = listed_once(node, i) ? x->cot : NULL;
     }
-    for (int i = 0; i < node->n_out; i++) s->y[i] = &node->out[i];
-    gr_pullback p = {g,     node->attrs, node->in, s->y,       s->dy,      s->dx,
-                     s->sum, s->wants,    node->n_in, node->n_out};
+    gr_pullback p = {g,      node->attrs, show_values(node, s), s->y,       s->dy, s->dx,
+                     s->sum, s->wants,    node->n_in,           node->n_out};
     const gr_node *outer = g->origin;
     g->origin = node;
     gr_site_begin(g, node->site);
@@ -151,21 +162,41 @@ static bool take_cotangents(gr_node *node, gr_tensor **dy)
     return any;
 }
 
-/* Leaves in x[i]->cot the cotangents of the xs, given those of the ys (in y[i]->cot). Sweep 0 has
- * leaves for xs and forgets the other cotangents on its way. */
-static void sweep_back(gr_graph *g, gr_node *first, gr_node *last, uint32_t sweep)
+/* False, with the error set, when what the node's rule reads could not be recorded again. */
+static bool enter_section(gr_graph *g, pullback_space *s, const gr_node *node)
 {
-    pullback_space s;
+    s->section = gr__section_of(&s->newest, node);
+    if (s->section) gr__section_enter(g, s->section, node);
+    return g->status == GR_OK;
+}
+
+static void walk_back(gr_graph *g, gr_node *first, gr_node *last, uint32_t sweep, pullback_space *s)
+{
     int room = FEW;
-    if (!take_space(g, &s, room)) return;
+    if (!take_space(g, s, room)) return;
     for (gr_node *node = last; node && !g->status; node = node->prev) {
-        if (node->n_in && take_cotangents(node, s.dy)) {
-            if (node->n_in > room && !take_space(g, &s, room = node->n_in)) return;
-            pull_back(node, &s, sweep);
+        if (node->n_in && take_cotangents(node, s->dy)) {
+            if (node->n_in > room && !take_space(g, s, room = node->n_in)) return;
+            if (s->newest && !enter_section(g, s, node)) return;
+            pull_back(node, s, sweep);
             for (int i = 0; i < node->n_out && !sweep; i++) node->out[i].cot = NULL;
         }
         if (node == first) break;
     }
+}
+
+/* Leaves in x[i]->cot the cotangents of the xs, given those of the ys (in y[i]->cot). Sweep 0 has
+ * leaves for xs and forgets the other cotangents on its way. A rule may begin a sweep of its own
+ * over what it has recorded. */
+static void sweep_back(gr_graph *g, gr_node *first, gr_node *last, uint32_t sweep)
+{
+    const uint32_t around = g->sweep_from;
+    pullback_space s;
+    s.newest = around ? NULL : gr__sections_sweep(g);
+    s.section = NULL;
+    if (!around) g->sweep_from = g->n_nodes;
+    walk_back(g, first, last, sweep, &s);
+    g->sweep_from = around;
 }
 
 /* Cotangents are scratch of one sweep: forget those of the nodes it visited. */

@@ -14,6 +14,18 @@ gr_status gr__sweep_params(gr_graph *g, gr_tensor *y, gr_tensor *dy, gr_tensor *
 /* Floating tensors of this graph, or the graph in error: "name: what i is ...". */
 gr_status gr__check_tensors(gr_graph *g, gr_tensor *const *t, int n, const char *what,
                             const char *name, const void *site);
+/* --- checkpointed sections (checkpoint.c), in a sweep --- */
+
+gr__section *gr__sections_sweep(gr_graph *g); /* begins one: no twins yet; the newest section */
+/* The innermost section of the node; nodes come from the newest to the oldest, and `newest` follows. */
+gr__section *gr__section_of(gr__section **newest, const gr_node *node);
+/* Records s and those around it again, up to the node, unless that has been done. */
+void gr__section_enter(gr_graph *g, gr__section *s, const gr_node *node);
+/* What takes t's place in s; t itself where s is NULL or t is kept anyway. */
+gr_tensor *gr__twin(const gr__section *s, gr_tensor *t);
+/* That x[i] may be differentiated by. */
+gr_status gr__section_hold(gr_graph *g, gr_tensor *x, const char *name, int i, const void *site);
+
 /* The pullback of an op that gives its backward as a C function. */
 void gr__raw_pullback(gr_pullback *p, const gr_node *node);
 

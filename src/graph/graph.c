@@ -58,6 +58,14 @@ static void release_buffers(gr_graph *g)
             if (n->out[i].buffer) gr__tensor_drop(&n->out[i]);
 }
 
+/* A rule or a hook that resets would take the tape away under the running sweep. */
+static bool refused(gr_graph *g, const void *site)
+{
+    if (!g->sweep_from) return false;
+    gr__fail_at(g, GR_ERR_STATE, site, "gr_graph_reset: called by a backward rule or a hook");
+    return true;
+}
+
 static void forget(gr_graph *g)
 {
     release_buffers(g);
@@ -66,7 +74,8 @@ static void forget(gr_graph *g)
     gr__arena_reset(&g->nodes);
     gr__arena_reset(&g->tensors);
     g->first = g->last = g->swept = g->params = NULL;
-    g->n_nodes = g->n_deferred = 0;
+    g->sections = g->section = NULL;
+    g->n_nodes = g->n_deferred = g->sweep_from = 0;
     if (++g->generation == 0) g->generation = 1;
     g->status = GR_OK;
     g->site = NULL;
@@ -78,16 +87,20 @@ static void forget(gr_graph *g)
 
 /* Forgets every tensor and the error. Memory is kept for the next recording, so that a loop that
  * resets allocates nothing once it has seen its largest step. The seed's stream goes on. Where a
- * scope was left open though nothing had failed, the graph is in error, which says so. */
+ * scope or a section was left open though nothing had failed, the graph is in error, which says so. */
 void gr_graph_reset(gr_graph *g)
 {
-    if (g == &no_graph) return;
+    if (g == &no_graph || refused(g, GR_HERE)) return;
+    const bool section = g->section && !g->status;
     char open[GR__SCOPE_TEXT];
     const void *site = g->scope->site;
     gr__scope_text(g->status ? NULL : g->scope, open, sizeof open);
     forget(g);
     if (*open)
         gr__fail_at(g, GR_ERR_STATE, site, "gr_graph_reset: the scope '%s' was left open", open);
+    if (section)
+        gr__fail_at(g, GR_ERR_STATE, GR_HERE,
+                    "gr_graph_reset: a section of gr_checkpoint_begin was left open");
 }
 
 /* Frees the graph and all its tensors; NULL is fine. */
@@ -121,6 +134,15 @@ uint64_t gr_next_seed(gr_graph *g)
 {
     if (!g || g == &no_graph) return 0;
     return gr__hash_join(gr__hash64(g->seed + 1), g->stream++);
+}
+
+/* What the graph holds; parameters and their gradients are not its own. The peak is that of all
+ * steps since gr_graph_new: what training takes at one time for activations and cotangents. */
+gr_memory gr_graph_memory(const gr_graph *g)
+{
+    return (gr_memory){.values = g->pool.bytes_live,
+                       .peak = g->pool.bytes_peak,
+                       .tape = gr__arena_bytes(&g->nodes) + gr__arena_bytes(&g->tensors)};
 }
 
 /* --- errors --- */

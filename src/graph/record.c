@@ -180,6 +180,7 @@ static void note_gradient(gr_graph *g, gr_node *node)
     if (!grad) return;
     for (int i = 0; i < node->n_out; i++)
         if (gr__is_float((gr_dtype)node->out[i].dtype)) node->out[i].flags |= GR__GRAD;
+    if (g->section) return; /* recorded again before its VJP reads anything */
     bool in_c = !node->op->vjp && node->op->backward[GR_F64]; /* may read anything */
     unsigned reads = in_c ? ~0u : node->op->reads;
     for (int i = 0; i < node->n_in && i < 16; i++)

@@ -185,6 +185,8 @@ static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
 static gr_status check_loss(gr_graph *g, gr_tensor *loss, const void *site)
 {
     char text[GR_SHAPE_TEXT];
+    if (g->sweep_from)
+        gr__fail_at(g, GR_ERR_STATE, site, "gr_backward: called by a backward rule or a hook");
     if (gr__check_tensors(g, &loss, 1, "loss", "gr_backward", site)) return g->status;
     if (gr_shape_numel(loss->shape) != 1)
         gr__fail_at(g, GR_ERR_ARGUMENT, site, "gr_backward: expected a loss of one element, got %s; "

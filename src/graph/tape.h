@@ -105,6 +105,16 @@ typedef struct gr__assign {
     gr_tensor *value;
 } gr__assign;
 
+/* A stretch of the tape whose values are not kept for the VJPs, but recorded again. */
+typedef struct gr__section {
+    struct gr__section *older, *around; /* begun before it; that it lies in */
+    gr_node *before;      /* its first node; NULL: the first of the tape */
+    uint32_t first, last; /* its nodes by id; last is UINT32_MAX while it is open */
+    gr_node **twin;       /* of its first n_twins nodes, in the running sweep; NULL: none yet */
+    uint32_t n_twins;
+    bool again; /* some sweep has recorded it again */
+} gr__section;
+
 struct gr_graph {
     gr__arena nodes, tensors; /* tensors apart: a stale pointer then still points at a tensor */
     gr__pool pool;
@@ -112,6 +122,7 @@ struct gr_graph {
     gr_node *params; /* the newest leaf of a parameter; each knows the one before */
     gr_node *swept; /* the last node when sinks were last collected */
     uint32_t n_nodes, generation, epoch;
+    uint32_t sweep_from; /* the first node that the running sweep recorded; 0: none runs */
     uint32_t n_deferred; /* nodes since then that were not computed when recorded */
     gr_tensor nil; /* what failed calls return */
 
@@ -140,6 +151,7 @@ struct gr_graph {
     int n_uses, cap_uses;
     gr__assign *assigns;
     int n_assigns, cap_assigns;
+    gr__section *sections, *section; /* the newest; the innermost open one */
     int64_t buffers_held; /* tensors with a buffer */
 
     gr_observer *observer;
