@@ -33,23 +33,39 @@ GR_API int64_t gr_model_numel(const gr_model *m);            /* elements of all 
 /* --- initialisers (PyTorch's names and formulas) --- */
 
 typedef enum gr_init_kind {
-    GR_INIT_DEFAULT,         /* what the layer does by itself; zeros for a parameter of your own */
+    GR_INIT_DEFAULT,          /* what the layer does by itself; zeros for a parameter of your own */
     GR_INIT_ZEROS,
     GR_INIT_ONES,
-    GR_INIT_UNIFORM,         /* U(-a, a) */
-    GR_INIT_NORMAL,          /* N(0, a^2) */
-    GR_INIT_XAVIER_UNIFORM,  /* U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)); Glorot, Bengio 2010 */
-    GR_INIT_XAVIER_NORMAL,   /* N(0, s^2), s = gain sqrt(2 / (fan_in + fan_out)) */
-    GR_INIT_KAIMING_UNIFORM, /* U(-b, b), b = gain sqrt(3 / fan_in); He et al. 2015 */
-    GR_INIT_KAIMING_NORMAL   /* N(0, s^2), s = gain / sqrt(fan_in) */
+    GR_INIT_CONSTANT,         /* a */
+    GR_INIT_UNIFORM,          /* U(-a, a) */
+    GR_INIT_NORMAL,           /* N(0, a^2) */
+    GR_INIT_TRUNCATED_NORMAL, /* N(0, a^2), drawn again beyond cut times a */
+    GR_INIT_XAVIER_UNIFORM,   /* U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)); Glorot, Bengio 2010 */
+    GR_INIT_XAVIER_NORMAL,    /* N(0, s^2), s = gain sqrt(2 / (fan_in + fan_out)) */
+    GR_INIT_KAIMING_UNIFORM,  /* U(-b, b), b = gain sqrt(3 / fan_in); He et al. 2015 */
+    GR_INIT_KAIMING_NORMAL,   /* N(0, s^2), s = gain / sqrt(fan_in) */
+    GR_INIT_LECUN_UNIFORM,    /* U(-b, b), b = sqrt(3 / fan_in); LeCun et al. 1998 */
+    GR_INIT_LECUN_NORMAL,     /* N(0, 1 / fan_in), truncated as above */
+    GR_INIT_ORTHOGONAL,       /* [out, rest]: rows or columns orthogonal, of norm gain; Saxe et al. 2014 */
+    GR_INIT_SPARSE,           /* [out, in]: N(0, a^2) with a part of each column 0; Martens 2010 */
+    GR_INIT_IDENTITY,         /* [out, in]: gain on the diagonal */
+    GR_INIT_DIRAC             /* [out, in/groups, k...]: a convolution that gives gain x, channel by channel */
 } gr_init_kind;
 
 /* Of a weight [out, in, ...]: fan_in = in times the rest, fan_out = out times the rest. */
 typedef struct gr_init {
     gr_init_kind kind;
-    double a;    /* of GR_INIT_UNIFORM and GR_INIT_NORMAL */
-    double gain; /* 0 counts as 1; sqrt(2) suits relu */
+    double a;        /* of CONSTANT, UNIFORM, the NORMALs; of SPARSE 0 counts as 0.01 */
+    double gain;     /* 0 counts as 1; gr_gain(activation, ...) */
+    double mean;     /* what UNIFORM and the NORMALs lie around; 0 */
+    double cut;      /* in deviations; 0 counts as 2 */
+    double sparsity; /* the part of SPARSE that is 0 */
+    int groups;      /* of DIRAC; 0 counts as 1 */
+    bool fan_out;    /* KAIMING keeps the size of gradients, not of values */
 } gr_init;
+
+GR_API double gr_gain(const char *activation, double slope); /* "tanh": 5/3, "relu": sqrt(2), "leaky_relu", "selu", ...; NaN: no such */
+GR_API gr_status gr_init_param(gr_param *p, gr_init init, uint64_t seed); /* anew; DEFAULT is zeros */
 
 /* --- modules --- */
 

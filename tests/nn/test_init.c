@@ -97,6 +97,133 @@ START_TEST(constants_are_constant)
 }
 END_TEST
 
+START_TEST(draws_lie_around_their_mean_and_within_their_cut)
+{
+    gr_model *m = gr_model_new();
+    gr_init init = {.kind = GR_INIT_TRUNCATED_NORMAL, .a = 0.5, .mean = 3};
+    gr_param *p = draw(m, GR_SHAPE(20000), init);
+    moments s = moments_of(p);
+    ck_assert(s.least > 2 && s.least < 2.01 && s.most < 4 && s.most > 3.99);
+    s.mean -= 3;
+    expect_moments(s, 0.5 * 0.8796257, 2.366); /* of a normal cut at two deviations */
+    init.cut = 0.5;
+    s = moments_of(draw(m, GR_SHAPE(20000), init));
+    ck_assert(s.least > 2.75 && s.most < 3.25 && s.most > 3.249);
+    s = moments_of(draw(m, GR_SHAPE(20000), (gr_init){.kind = GR_INIT_UNIFORM, .a = 2, .mean = 5}));
+    ck_assert(s.least > 3 && s.least < 3.01 && s.most < 7 && s.most > 6.99);
+    s = moments_of(draw(m, GR_SHAPE(7), (gr_init){.kind = GR_INIT_CONSTANT, .a = -0.25}));
+    ck_assert(s.least == -0.25 && s.most == -0.25);
+    ck_assert_ptr_null(gr_model_error(m));
+    gr_model_free(m);
+}
+END_TEST
+
+START_TEST(scales_follow_the_fan_that_is_asked_for)
+{
+    const gr_shape weight = {4, {80, 10, 5, 4}}; /* fan_in 200, fan_out 1600 */
+    gr_model *m = gr_model_new();
+    gr_init init = {.kind = GR_INIT_KAIMING_UNIFORM, .gain = 2, .fan_out = true};
+    expect_uniform(draw(m, weight, init), 2 * sqrt(3.0 / 1600));
+    init.kind = GR_INIT_KAIMING_NORMAL;
+    expect_moments(moments_of(draw(m, weight, init)), 2 * sqrt(1.0 / 1600), 3);
+    expect_uniform(draw(m, weight, (gr_init){.kind = GR_INIT_LECUN_UNIFORM}), sqrt(3.0 / 200));
+    moments s = moments_of(draw(m, weight, (gr_init){.kind = GR_INIT_LECUN_NORMAL}));
+    expect_moments(s, 0.8796257 * sqrt(1.0 / 200), 2.366);
+    gr_model_free(m);
+}
+END_TEST
+
+/* --- weights as a whole --- */
+
+/* Row i times row j of a matrix with `columns` columns, or with `down` column by column. */
+static double product(const gr_param *p, int64_t rows, int64_t columns, int64_t i, int64_t j,
+                      bool down)
+{
+    const float *x = gr_param_data(p);
+    double sum = 0;
+    for (int64_t k = 0; k < (down ? rows : columns); k++)
+        sum += (double)(down ? x[k * columns + i] : x[i * columns + k]) *
+               (double)(down ? x[k * columns + j] : x[j * columns + k]);
+    return sum;
+}
+
+static void expect_orthogonal(const gr_param *p, int64_t rows, int64_t columns, double gain)
+{
+    bool down = rows > columns; /* the shorter side is orthogonal */
+    int64_t n = down ? columns : rows;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j <= i; j++)
+            ck_assert_double_eq_tol(product(p, rows, columns, i, j, down), i == j ? gain * gain : 0,
+                                    1e-5);
+}
+
+START_TEST(orthogonal_weights_are_orthogonal)
+{
+    gr_model *m = gr_model_new();
+    gr_init init = {.kind = GR_INIT_ORTHOGONAL, .gain = 1.5};
+    expect_orthogonal(draw(m, GR_SHAPE(20, 20), init), 20, 20, 1.5);
+    expect_orthogonal(draw(m, GR_SHAPE(30, 7), init), 30, 7, 1.5);
+    expect_orthogonal(draw(m, GR_SHAPE(6, 5, 3, 3), init), 6, 45, 1.5);
+    gr_model_free(m);
+}
+END_TEST
+
+/* Of columns of 10 rows ceil(0.33 10) = 4 are 0, in all rows alike: 0.4 of 5000, five errors wide. */
+START_TEST(sparse_weights_have_their_zeros_in_every_column)
+{
+    gr_model *m = gr_model_new();
+    gr_param *p = draw(m, GR_SHAPE(10, 5000), (gr_init){.kind = GR_INIT_SPARSE, .sparsity = 0.33});
+    const float *x = gr_param_data(p);
+    int rows[10] = {0};
+    double squares = 0;
+    for (int j = 0; j < 5000; j++) {
+        int zeros = 0;
+        for (int i = 0; i < 10; i++) {
+            double v = (double)x[i * 5000 + j];
+            zeros += v == 0;
+            rows[i] += v == 0;
+            squares += v * v;
+        }
+        ck_assert_int_eq(zeros, 4);
+    }
+    for (int i = 0; i < 10; i++) ck_assert_msg(abs(rows[i] - 2000) < 175, "row %d: %d", i, rows[i]);
+    ck_assert_double_eq_tol(sqrt(squares / 30000), 0.01, 5 * 0.01 / sqrt(60000));
+    gr_model_free(m);
+}
+END_TEST
+
+START_TEST(identities_give_their_input)
+{
+    static const float eye[6] = {2, 0, 0, 0, 2, 0};
+    gr_model *m = gr_model_new();
+    gr_graph *g = gr_graph_new();
+    gr_param *p = draw(m, GR_SHAPE(2, 3), (gr_init){.kind = GR_INIT_IDENTITY, .gain = 2});
+    ck_assert_mem_eq(gr_param_data(p), eye, sizeof eye);
+    p = draw(m, GR_SHAPE(4, 2, 3, 3), (gr_init){.kind = GR_INIT_DIRAC, .groups = 2});
+    gr_tensor *x = gr_randn(g, GR_F32, GR_SHAPE(1, 4, 5, 6));
+    gr_conv2d_options o = {.padding = {1, 1}, .groups = 2};
+    gr_tensor *y = gr_conv2d(x, gr_use(g, p), NULL, o);
+    ck_assert_msg(gr_data(y) != NULL, "%s", gr_graph_error(g));
+    ck_assert_mem_eq(gr_data(y), gr_data(x), 4 * 5 * 6 * sizeof(float));
+    gr_graph_free(g);
+    gr_model_free(m);
+}
+END_TEST
+
+START_TEST(gains_are_those_of_pytorch)
+{
+    ck_assert_double_eq(gr_gain("linear", 0), 1);
+    ck_assert_double_eq(gr_gain("sigmoid", 0), 1);
+    ck_assert_double_eq_tol(gr_gain("tanh", 0), 1.6666666666666667, 1e-15);
+    ck_assert_double_eq_tol(gr_gain("relu", 0), 1.4142135623730951, 1e-15);
+    ck_assert_double_eq_tol(gr_gain("leaky_relu", 0), 1.4141428569978354, 1e-15);
+    ck_assert_double_eq_tol(gr_gain("leaky_relu", 0.2), 1.3867504905630728, 1e-15);
+    ck_assert_double_eq(gr_gain("selu", 0), 0.75);
+    ck_assert(isnan(gr_gain("rleu", 0)));
+    ck_assert_ptr_nonnull(strstr(gr_last_error(), "got 'rleu'"));
+}
+END_TEST
+
 static gr_model *seeded(uint64_t seed)
 {
     gr_model *m = gr_model_new();
@@ -111,6 +238,43 @@ static bool same(const gr_model *a, const gr_model *b, int i, int j)
     return !memcmp(gr_param_data(gr_model_param(a, i)), gr_param_data(gr_model_param(b, j)),
                    400 * sizeof(float));
 }
+
+START_TEST(a_parameter_can_be_drawn_anew)
+{
+    gr_model *a = seeded(1), *b = seeded(2);
+    for (int i = 0; i < 2; i++) {
+        gr_param *p = gr_model_param(i ? b : a, 0);
+        ck_assert_int_eq(gr_init_param(p, (gr_init){.kind = GR_INIT_NORMAL, .a = 1}, 5), GR_OK);
+    }
+    ck_assert(same(a, b, 0, 0));
+    gr_model_free(a);
+    gr_model_free(b);
+}
+END_TEST
+
+static void refuse(gr_shape shape, gr_init init, const char *expected)
+{
+    gr_param *p = gr_param_new("w", GR_F64, shape, NULL);
+    ck_assert_int_eq(gr_init_param(p, init, 0), GR_ERR_ARGUMENT);
+    ck_assert_msg(strstr(gr_last_error(), expected) != NULL, "expected %s, got %s", expected,
+                  gr_last_error());
+    gr_param_release(p);
+}
+
+START_TEST(what_does_not_suit_a_shape_is_refused)
+{
+    refuse(GR_SHAPE(7), (gr_init){.kind = GR_INIT_ORTHOGONAL}, "rank 2 or more");
+    refuse(GR_SHAPE(2, 3, 4), (gr_init){.kind = GR_INIT_SPARSE}, "sparse needs a matrix");
+    refuse(GR_SHAPE(2, 3), (gr_init){.kind = GR_INIT_SPARSE, .sparsity = 1.5}, "from 0 to 1");
+    refuse(GR_SHAPE(2, 3), (gr_init){.kind = GR_INIT_DIRAC}, "of rank 3 to 5");
+    refuse(GR_SHAPE(3, 3, 3), (gr_init){.kind = GR_INIT_DIRAC, .groups = 2}, "divide the channels");
+    refuse(GR_SHAPE(7), (gr_init){.kind = GR_INIT_TRUNCATED_NORMAL, .a = 1, .cut = 0.01}, "0.1");
+    refuse(GR_SHAPE(7), (gr_init){.kind = (gr_init_kind)99}, "no such initialiser");
+    refuse(GR_SHAPE(2, 3), (gr_init){.kind = GR_INIT_XAVIER_NORMAL, .gain = gr_gain("x", 0)},
+           "not finite");
+    ck_assert_int_eq(gr_init_param(NULL, (gr_init){0}, 0), GR_ERR_ARGUMENT);
+}
+END_TEST
 
 START_TEST(values_depend_on_seed_and_number_alone)
 {
@@ -146,4 +310,8 @@ END_TEST
 
 SUITE("init", NULL, NULL, layers_start_as_in_pytorch, initialisers_follow_their_formulas,
       constants_are_constant, values_depend_on_seed_and_number_alone,
-      a_weight_can_be_given_another_start, fans_need_a_matrix)
+      a_weight_can_be_given_another_start, fans_need_a_matrix,
+      draws_lie_around_their_mean_and_within_their_cut, scales_follow_the_fan_that_is_asked_for,
+      orthogonal_weights_are_orthogonal, sparse_weights_have_their_zeros_in_every_column,
+      identities_give_their_input, gains_are_those_of_pytorch, a_parameter_can_be_drawn_anew,
+      what_does_not_suit_a_shape_is_refused)
