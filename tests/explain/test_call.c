@@ -1,23 +1,12 @@
 /* test_call.c - ops called by name, their attributes from JSON. */
 /* SPDX-License-Identifier: MIT */
+#include "fixture.h"
 #include "inject.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
 #include <stdio.h>
 #include <string.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static gr_tensor *numbers(void)
 {

@@ -1,23 +1,12 @@
 /* test_backward.c - gradients as more graph. */
 /* SPDX-License-Identifier: MIT */
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static gr_tensor *scalar(double x)
 {

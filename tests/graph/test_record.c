@@ -1,24 +1,13 @@
 /* test_record.c - what recording checks, infers and remembers. */
 /* SPDX-License-Identifier: MIT */
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
 #include <stdio.h>
 #include <string.h>
 
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
-
-static gr_tensor *values(int64_t rows, int64_t columns)
+static gr_tensor *numbers(int64_t rows, int64_t columns)
 {
     float x[64];
     for (int i = 0; i < 64; i++) x[i] = (float)i * 0.5f - 3;
@@ -55,8 +44,8 @@ END_TEST
 START_TEST(the_first_error_sticks_and_names_shapes_and_line)
 {
     int line = __LINE__ + 1;
-    gr_tensor *bad = gr_matmul(values(2, 3), values(4, 5));
-    gr_add(values(2, 3), values(3, 2)); /* a later one is not reported */
+    gr_tensor *bad = gr_matmul(numbers(2, 3), numbers(4, 5));
+    gr_add(numbers(2, 3), numbers(3, 2)); /* a later one is not reported */
     char place[64];
     snprintf(place, sizeof place, "test_record.c:%d", line);
     assert_error("matmul: cannot multiply [2,3] by [4,5]");
@@ -70,10 +59,10 @@ END_TEST
 
 START_TEST(a_reset_graph_forgets_its_error)
 {
-    gr_matmul(values(2, 3), values(4, 5));
+    gr_matmul(numbers(2, 3), numbers(4, 5));
     gr_graph_reset(g);
     ck_assert_ptr_null(gr_graph_error(g));
-    ck_assert_double_eq_tol(gr_item(gr_sum_all(values(1, 2))), -5.5, 1e-6);
+    ck_assert_double_eq_tol(gr_item(gr_sum_all(numbers(1, 2))), -5.5, 1e-6);
 }
 END_TEST
 
@@ -103,7 +92,7 @@ END_TEST
 
 START_TEST(stale_tensors_are_refused)
 {
-    gr_tensor *old = values(4, 4);
+    gr_tensor *old = numbers(4, 4);
     gr_graph_reset(g);
     gr_tanh(old);
     assert_error("tanh: an input is stale");
@@ -117,7 +106,7 @@ START_TEST(null_arguments_are_errors_not_crashes)
 {
     ck_assert_ptr_null(gr_data(NULL));
     ck_assert_int_ne(gr_backward(NULL), GR_OK);
-    gr_add(values(2, 2), NULL);
+    gr_add(numbers(2, 2), NULL);
     assert_error("add: an input is NULL");
     gr_tensor *inert = gr_tanh(NULL); /* no graph to tell: the thread's last error does */
     ck_assert_ptr_nonnull(inert);
@@ -155,7 +144,7 @@ END_TEST
 
 START_TEST(reshape_resolves_an_open_size_and_views_where_it_can)
 {
-    gr_tensor *x = values(4, 6);
+    gr_tensor *x = numbers(4, 6);
     gr_tensor *y = gr_reshape(gr_transpose(gr_reshape(x, GR_SHAPE(2, 2, 6)), 0, 1), GR_SHAPE(-1, 3));
     const float *p = gr_data(x), *q = gr_data(y);
     ck_assert_int_eq(gr_shape_of(y)->dim[0], 8);
@@ -168,7 +157,7 @@ END_TEST
 
 START_TEST(views_of_views_read_the_right_elements)
 {
-    gr_tensor *x = values(4, 6);
+    gr_tensor *x = numbers(4, 6);
     gr_tensor *y = gr_slice(gr_transpose(gr_slice(x, 1, 1, 6, 2), 0, 1), 1, -3, 4, 2);
     const float *p = gr_data(x), *q = gr_data(y);
     ck_assert_int_eq(gr_shape_of(y)->dim[0], 3);
@@ -181,7 +170,7 @@ END_TEST
 START_TEST(a_site_names_the_outermost_call)
 {
     gr_site_begin(g, GR_HERE);
-    gr_tensor *t = gr_linear(values(2, 3), values(4, 3), NULL);
+    gr_tensor *t = gr_linear(numbers(2, 3), numbers(4, 3), NULL);
     gr_site_end(g);
     char a[128], b[128];
     gr_node_site(gr_node_of(t), a, sizeof a);

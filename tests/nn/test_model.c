@@ -222,7 +222,7 @@ static gr_module *twice_layer(gr_model *m, int64_t n)
     gr_module *self = gr_module_new(m, "twice", twice_forward, sizeof(twice));
     twice *s = gr_module_state(self);
     if (!s) return self;
-    s->scale = gr_module_param(self, "scale", (gr_shape){1, {n}}, (gr_init){GR_INIT_ONES, 0, 0});
+    s->scale = gr_module_param(self, "scale", (gr_shape){1, {n}}, (gr_init){.kind = GR_INIT_ONES});
     s->inner = gr_module_add(self, "inner", gr_linear_layer(m, n, n));
     return self;
 }

@@ -1,6 +1,7 @@
 /* test_attention.c - attention by blocks against attention made of parts. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "inject.h"
 #include "kernels.h"
 #include "suite.h"
@@ -10,24 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
+static void reset(void)
 {
     gr__kernels_force(NULL);
-    gr_graph_free(g);
-}
-
-static const double *values(gr_tensor *t)
-{
-    const double *data = gr_data(gr_cast(t, GR_F64));
-    ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
-    return data;
+    teardown();
 }
 
 static void assert_error(const char *want)
@@ -322,7 +309,7 @@ START_TEST(what_does_not_fit_is_named)
 }
 END_TEST
 
-SUITE("attention", setup, teardown, values_and_gradients_equal_those_of_the_parts,
+SUITE("attention", setup, reset, values_and_gradients_equal_those_of_the_parts,
       derivatives_agree_with_differences, a_row_without_keys_is_zero_and_passes_no_gradient,
       a_mask_of_minus_infinity_hides_keys_and_large_scores_do_not_overflow, nan_stays_in_its_row,
       dropout_keeps_the_mean_and_replays, memory_is_linear_in_the_sequence,

@@ -1,5 +1,6 @@
 /* test_bend.c - activations with bounds, exponentials and gates against PyTorch 1.13. */
 /* SPDX-License-Identifier: MIT */
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
@@ -7,30 +8,6 @@
 #include <string.h>
 
 enum { N = 10, LARGE = 100000 };
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
-
-static gr_tensor *make(gr_dtype dtype, const double *x, gr_shape shape)
-{
-    return gr_cast(gr_from_data(g, GR_F64, shape, x), dtype);
-}
-
-static const double *values(gr_tensor *t)
-{
-    const double *data = gr_data(gr_cast(t, GR_F64));
-    ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
-    return data;
-}
 
 /* --- values and derivatives --- */
 

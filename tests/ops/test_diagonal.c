@@ -1,21 +1,10 @@
 /* test_diagonal.c - diagonals, traces, triangles; and what is made from nothing. */
 /* SPDX-License-Identifier: MIT */
 #include "counting.h"
+#include "fixture.h"
 #include "suite.h"
 
 #include <math.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 START_TEST(diagonals_are_found)
 {

@@ -1,23 +1,12 @@
 /* test_extreme.c - minima, their places, and extremes so far, against plain loops. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
 #include <math.h>
 #include <string.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static double number(int64_t i)
 {

@@ -1,6 +1,7 @@
 /* test_index.c - embedding and gather against plain loops. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "kernels.h"
 #include "suite.h"
 
@@ -8,29 +9,10 @@
 #include <math.h>
 #include <string.h>
 
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
+static void reset(void)
 {
     gr__kernels_force(NULL);
-    gr_graph_free(g);
-}
-
-static gr_tensor *make(gr_dtype dtype, const double *x, gr_shape shape)
-{
-    return gr_cast(gr_from_data(g, GR_F64, shape, x), dtype);
-}
-
-static const double *values(gr_tensor *t)
-{
-    const double *data = gr_data(gr_cast(t, GR_F64));
-    ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
-    return data;
+    teardown();
 }
 
 static void assert_error(const char *want)
@@ -305,7 +287,7 @@ START_TEST(the_same_bits_from_one_thread_and_two)
 }
 END_TEST
 
-SUITE("index", setup, teardown, embedding_copies_rows_and_adds_their_cotangents,
+SUITE("index", setup, reset, embedding_copies_rows_and_adds_their_cotangents,
       derivatives_of_embedding_agree_with_differences,
       embedding_of_one_index_of_none_and_of_a_strided_index, a_bad_index_of_embedding_is_named,
       gather_picks_and_adds_back, gather_along_the_first_and_the_last_axis,

@@ -1,6 +1,7 @@
 /* test_layer_norm.c - normalisations against plain loops in double and against their parts. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "kernels.h"
 #include "suite.h"
 
@@ -8,29 +9,10 @@
 #include <math.h>
 #include <string.h>
 
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
+static void reset(void)
 {
     gr__kernels_force(NULL);
-    gr_graph_free(g);
-}
-
-static gr_tensor *make(gr_dtype dtype, const double *x, gr_shape shape)
-{
-    return gr_cast(gr_from_data(g, GR_F64, shape, x), dtype);
-}
-
-static const double *values(gr_tensor *t)
-{
-    const double *data = gr_data(gr_cast(t, GR_F64));
-    ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
-    return data;
+    teardown();
 }
 
 static void assert_error(const char *want)
@@ -364,7 +346,7 @@ START_TEST(the_same_bits_from_one_thread_and_two)
 }
 END_TEST
 
-SUITE("layer_norm", setup, teardown, values_follow_the_definition_in_every_instruction_set,
+SUITE("layer_norm", setup, reset, values_follow_the_definition_in_every_instruction_set,
       a_large_mean_costs_no_digits, gradients_equal_those_of_the_parts,
       derivatives_agree_with_differences, nan_stays_in_its_sample_and_constants_give_the_bias,
       zeros_have_a_finite_gradient, strided_inputs_and_nothing, what_does_not_fit_is_named,

@@ -1,23 +1,12 @@
 /* test_lookup.c - unit vectors, places in sorted lists, masks. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
 #include <math.h>
 #include <string.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static void assert_error(const char *want)
 {

@@ -1,22 +1,11 @@
 /* test_matmul.c - matrix products against the definition. */
 /* SPDX-License-Identifier: MIT */
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
 #include <math.h>
 #include <string.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static gr_tensor *numbers(gr_dtype dtype, gr_shape shape, double phase)
 {

@@ -1,23 +1,12 @@
 /* test_moments.c - variances and standard deviations against loops in double. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
 #include <math.h>
 #include <string.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static void check_columns(gr_dtype dtype, int correction)
 {

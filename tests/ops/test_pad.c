@@ -1,21 +1,10 @@
 /* test_pad.c - borders by every mode, and elements shifted round. */
 /* SPDX-License-Identifier: MIT */
 #include "counting.h"
+#include "fixture.h"
 #include "suite.h"
 
 #include <math.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static gr_tensor *padded(gr_tensor *x, gr_pad_mode mode, int64_t before, int64_t after)
 {

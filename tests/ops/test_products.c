@@ -1,19 +1,8 @@
 /* test_products.c - products of tensors and Einstein's notation against plain loops. */
 /* SPDX-License-Identifier: MIT */
+#include "fixture.h"
 #include "matrix.h"
 #include "suite.h"
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 /* --- products --- */
 
@@ -21,9 +10,9 @@ START_TEST(products_are_those_of_loops)
 {
     for (int dtype = GR_F32; dtype <= GR_F64; dtype++) {
         const double tolerance = dtype == GR_F32 ? 1e-6 : 1e-14;
-        gr_tensor *a = matrix_of(g, (gr_dtype)dtype, GR_SHAPE(4), 0), *b = matrix_of(g, (gr_dtype)dtype, GR_SHAPE(4), 1);
-        const double *x = matrix_values(a), *y = matrix_values(b);
-        const double *outer = matrix_values(gr_outer(a, b)), *kron = matrix_values(gr_kron(a, b));
+        gr_tensor *a = matrix_of((gr_dtype)dtype, GR_SHAPE(4), 0), *b = matrix_of((gr_dtype)dtype, GR_SHAPE(4), 1);
+        const double *x = values(a), *y = values(b);
+        const double *outer = values(gr_outer(a, b)), *kron = values(gr_kron(a, b));
         double dot = 0;
         for (int i = 0; i < 4; i++) dot += x[i] * y[i];
         ck_assert_double_eq_tol(gr_item(gr_dot(a, b)), dot, tolerance);
@@ -39,8 +28,8 @@ END_TEST
 
 START_TEST(kron_puts_b_into_every_element_of_a)
 {
-    gr_tensor *a = matrix_of(g, GR_F64, GR_SHAPE(2, 3), 0), *b = matrix_of(g, GR_F64, GR_SHAPE(4, 2), 1);
-    const double *x = matrix_values(a), *y = matrix_values(b), *p = matrix_values(gr_kron(a, b));
+    gr_tensor *a = matrix_of(GR_F64, GR_SHAPE(2, 3), 0), *b = matrix_of(GR_F64, GR_SHAPE(4, 2), 1);
+    const double *x = values(a), *y = values(b), *p = values(gr_kron(a, b));
     ck_assert(gr_shape_equal(gr_shape_of(gr_kron(a, b)), &GR_SHAPE(8, 6)));
     for (int i = 0; i < 8; i++)
         for (int j = 0; j < 6; j++) ck_assert(p[i * 6 + j] == x[i / 4 * 3 + j / 2] * y[i % 4 * 2 + j % 2]);
@@ -50,8 +39,8 @@ END_TEST
 
 START_TEST(a_cross_product_is_orthogonal_to_both)
 {
-    gr_tensor *a = matrix_of(g, GR_F64, GR_SHAPE(2, 3, 4), 0), *b = matrix_of(g, GR_F64, GR_SHAPE(3, 1), 1), *y = gr_cross(a, b, 1);
-    const double *x = matrix_values(a), *z = matrix_values(b), *p = matrix_values(y);
+    gr_tensor *a = matrix_of(GR_F64, GR_SHAPE(2, 3, 4), 0), *b = matrix_of(GR_F64, GR_SHAPE(3, 1), 1), *y = gr_cross(a, b, 1);
+    const double *x = values(a), *z = values(b), *p = values(y);
     for (int n = 0; n < 8; n++) {
         const int at = n / 4 * 12 + n % 4;
         ck_assert_double_eq_tol(p[at], x[at + 4] * z[2] - x[at + 8] * z[1], 1e-15);
@@ -63,9 +52,9 @@ END_TEST
 
 START_TEST(tensordot_sums_over_pairs_of_axes)
 {
-    gr_tensor *a = matrix_of(g, GR_F64, GR_SHAPE(2, 3, 4), 0), *b = matrix_of(g, GR_F64, GR_SHAPE(4, 5, 2), 1);
+    gr_tensor *a = matrix_of(GR_F64, GR_SHAPE(2, 3, 4), 0), *b = matrix_of(GR_F64, GR_SHAPE(4, 5, 2), 1);
     gr_tensor *y = gr_tensordot(a, b, GR_AXES(0, -1), GR_AXES(2, 0));
-    const double *x = matrix_values(a), *z = matrix_values(b), *p = matrix_values(y);
+    const double *x = values(a), *z = values(b), *p = values(y);
     ck_assert(gr_shape_equal(gr_shape_of(y), &GR_SHAPE(3, 5)));
     for (int j = 0; j < 3; j++)
         for (int l = 0; l < 5; l++) {
@@ -79,10 +68,10 @@ END_TEST
 
 START_TEST(bilinear_is_a_form_for_every_output)
 {
-    gr_tensor *a = matrix_of(g, GR_F64, GR_SHAPE(3, 2), 0), *b = matrix_of(g, GR_F64, GR_SHAPE(3, 4), 1);
-    gr_tensor *w = matrix_of(g, GR_F64, GR_SHAPE(5, 2, 4), 2), *bias = matrix_of(g, GR_F64, GR_SHAPE(5), 3);
-    const double *x = matrix_values(a), *z = matrix_values(b), *f = matrix_values(w), *c = matrix_values(bias);
-    const double *p = matrix_values(gr_bilinear(a, b, w, bias)), *q = matrix_values(gr_bilinear(a, b, w, NULL));
+    gr_tensor *a = matrix_of(GR_F64, GR_SHAPE(3, 2), 0), *b = matrix_of(GR_F64, GR_SHAPE(3, 4), 1);
+    gr_tensor *w = matrix_of(GR_F64, GR_SHAPE(5, 2, 4), 2), *bias = matrix_of(GR_F64, GR_SHAPE(5), 3);
+    const double *x = values(a), *z = values(b), *f = values(w), *c = values(bias);
+    const double *p = values(gr_bilinear(a, b, w, bias)), *q = values(gr_bilinear(a, b, w, NULL));
     for (int n = 0; n < 3; n++)
         for (int o = 0; o < 5; o++) {
             double sum = 0;
@@ -151,8 +140,8 @@ static void check_einsum(const char *equation, const operand *in, int n, const c
     gr_tensor *t[8];
     const double *x[8];
     for (int i = 0; i < n; i++) {
-        t[i] = matrix_of(g, GR_F64, in[i].shape, i);
-        x[i] = matrix_values(t[i]);
+        t[i] = matrix_of(GR_F64, in[i].shape, i);
+        x[i] = values(t[i]);
         for (int k = 0; k < in[i].shape.rank; k++) {
             int at = find(&l, in[i].term[k]);
             if (at < 0) l.letter[at = l.n++] = in[i].term[k];
@@ -162,7 +151,7 @@ static void check_einsum(const char *equation, const operand *in, int n, const c
     gr_shape shape = {(int)strlen(out), {0}};
     for (int k = 0; k < shape.rank; k++) shape.dim[k] = l.size[find(&l, out[k])];
     gr_tensor *y = gr_einsum(equation, t, n);
-    const double *got = matrix_values(y);
+    const double *got = values(y);
     ck_assert_msg(gr_shape_equal(gr_shape_of(y), &shape), "%s: another shape", equation);
     by_definition(in, n, x, out, &shape, &l, want);
     for (int64_t i = 0; i < gr_numel(y); i++)
@@ -214,7 +203,7 @@ START_TEST(a_broken_equation_is_shown)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (int k = 0; k < 9; k++) many[k] = gr_ones(g, GR_F64, GR_SHAPE(2, 3));
-        matrix_error(g, gr_einsum(cases[i].equation, many, cases[i].n), cases[i].error);
+        matrix_error(gr_einsum(cases[i].equation, many, cases[i].n), cases[i].error);
     }
 }
 END_TEST

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
 #include "derivative.h"
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
@@ -9,18 +10,6 @@
 #include <string.h>
 
 enum { LARGE = 200000 };
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static const void *data_of(gr_tensor *t)
 {

@@ -1,5 +1,6 @@
 /* test_recurrent.c - recurrent layers against the same networks unrolled from primitive ops. */
 /* SPDX-License-Identifier: MIT */
+#include "fixture.h"
 #include "inject.h"
 #include "kernels.h"
 #include "suite.h"
@@ -9,25 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
+static void reset(void)
 {
     gr__kernels_force(NULL);
     gr_set_threads(0);
-    gr_graph_free(g);
-}
-
-static const double *values(gr_tensor *t)
-{
-    const double *data = gr_data(gr_cast(t, GR_F64));
-    ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
-    return data;
+    teardown();
 }
 
 static void assert_error(const char *want)
@@ -695,7 +682,7 @@ START_TEST(a_length_beyond_the_steps_is_an_error_when_computed)
 }
 END_TEST
 
-SUITE("recurrent", setup, teardown, layers_equal_the_network_unrolled_from_primitives,
+SUITE("recurrent", setup, reset, layers_equal_the_network_unrolled_from_primitives,
       wide_layers_equal_the_network_unrolled_from_primitives,
       second_derivatives_equal_those_of_the_unrolled_network, second_derivatives_reach_parameters,
       values_and_gradients_are_those_of_pytorch, cells_equal_their_formulas,

@@ -1,6 +1,7 @@
 /* test_scan.c - running totals against plain loops, in every direction and layout. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "kernels.h"
 #include "suite.h"
 
@@ -8,17 +9,10 @@
 #include <math.h>
 #include <string.h>
 
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
+static void reset(void)
 {
     gr__kernels_force(NULL);
-    gr_graph_free(g);
+    teardown();
 }
 
 enum { N = 3 * 7 * 150 };
@@ -191,7 +185,7 @@ START_TEST(the_same_bits_from_one_thread_and_two)
 }
 END_TEST
 
-SUITE("scan", setup, teardown, running_totals_of_every_kind_dtype_and_direction,
+SUITE("scan", setup, reset, running_totals_of_every_kind_dtype_and_direction,
       long_float32_sums_keep_their_precision,
       running_products_have_right_derivatives_of_any_order_at_zeros,
       derivatives_agree_with_differences, logcumsumexp_at_infinities_and_far_from_zero,

@@ -1,6 +1,7 @@
 /* test_scatter.c - selecting, adding and writing by number, against plain loops. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "kernels.h"
 #include "suite.h"
 
@@ -8,29 +9,10 @@
 #include <math.h>
 #include <string.h>
 
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
+static void reset(void)
 {
     gr__kernels_force(NULL);
-    gr_graph_free(g);
-}
-
-static gr_tensor *make(gr_dtype dtype, const double *x, gr_shape shape)
-{
-    return gr_cast(gr_from_data(g, GR_F64, shape, x), dtype);
-}
-
-static const double *values(gr_tensor *t)
-{
-    const double *data = gr_data(gr_cast(t, GR_F64));
-    ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
-    return data;
+    teardown();
 }
 
 static void assert_values(gr_tensor *t, const double *want)
@@ -261,7 +243,7 @@ START_TEST(the_same_bits_from_one_thread_and_two)
 }
 END_TEST
 
-SUITE("scatter", setup, teardown, slices_are_selected_and_added_back,
+SUITE("scatter", setup, reset, slices_are_selected_and_added_back,
       selections_of_every_dtype_and_of_views, derivatives_of_slices_agree_with_differences,
       elements_are_added_and_written_the_last_wins, derivatives_of_elements_agree_with_differences,
       bad_indices_and_shapes_are_named, the_same_bits_from_one_thread_and_two)

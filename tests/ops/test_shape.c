@@ -1,22 +1,11 @@
 /* test_shape.c - views and joins: where each element comes from, and where its gradient goes. */
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
 #include <string.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 /* --- chains of random views, against an interpreter that moves elements one by one --- */
 

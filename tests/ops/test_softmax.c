@@ -1,6 +1,7 @@
 /* test_softmax.c - softmax and the losses against plain loops in double. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "kernels.h"
 #include "suite.h"
 
@@ -8,29 +9,10 @@
 #include <math.h>
 #include <string.h>
 
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
+static void reset(void)
 {
     gr__kernels_force(NULL);
-    gr_graph_free(g);
-}
-
-static gr_tensor *make(gr_dtype dtype, const double *x, gr_shape shape)
-{
-    return gr_cast(gr_from_data(g, GR_F64, shape, x), dtype);
-}
-
-static const double *values(gr_tensor *t)
-{
-    const double *data = gr_data(gr_cast(t, GR_F64));
-    ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
-    return data;
+    teardown();
 }
 
 static void assert_error(const char *want)
@@ -369,7 +351,7 @@ START_TEST(the_same_bits_from_one_thread_and_two)
 }
 END_TEST
 
-SUITE("softmax", setup, teardown, softmax_along_any_axis_in_every_instruction_set,
+SUITE("softmax", setup, reset, softmax_along_any_axis_in_every_instruction_set,
       derivatives_agree_with_differences, large_scores_do_not_overflow,
       a_masked_score_gets_nothing_and_an_undefined_row_is_nan,
       strided_inputs_scalars_and_nothing, a_bad_axis_is_named,

@@ -1,20 +1,9 @@
 /* test_solve.c - systems, inverses and determinants against elimination by hand. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "matrix.h"
 #include "suite.h"
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 /* --- solve, inverse --- */
 
@@ -23,11 +12,11 @@ static const double eps[] = {[GR_F32] = 2e-4, [GR_F64] = 1e-10};
 static void check_system(int n, int k, gr_dtype dtype)
 {
     static double a[1600], b[1600];
-    gr_tensor *m = matrix_of(g, dtype, GR_SHAPE(n, n), 0.3), *r = matrix_of(g, dtype, GR_SHAPE(n, k), 1);
-    memcpy(a, matrix_values(m), (size_t)(n * n) * sizeof *a);
-    memcpy(b, matrix_values(r), (size_t)(n * k) * sizeof *b);
+    gr_tensor *m = matrix_of(dtype, GR_SHAPE(n, n), 0.3), *r = matrix_of(dtype, GR_SHAPE(n, k), 1);
+    memcpy(a, values(m), (size_t)(n * n) * sizeof *a);
+    memcpy(b, values(r), (size_t)(n * k) * sizeof *b);
     double det = matrix_eliminate(n, a, k, b);
-    const double *x = matrix_values(gr_solve(m, r));
+    const double *x = values(gr_solve(m, r));
     double size = 0;
     for (int i = 0; i < n * k; i++) size = fmax(size, fabs(b[i]));
     for (int i = 0; i < n * k; i++) ck_assert_double_eq_tol(x[i], b[i], eps[dtype] * size);
@@ -52,7 +41,7 @@ START_TEST(an_inverse_times_its_matrix_is_the_identity)
 {
     const int sizes[] = {1, 4, 40};
     for (int i = 0; i < 3; i++) {
-        gr_tensor *a = gr_add(matrix_of(g, GR_F64, GR_SHAPE(2, sizes[i], sizes[i]), 0), gr_scale(gr_eye(g, GR_F64, sizes[i], sizes[i]), 8));
+        gr_tensor *a = gr_add(matrix_of(GR_F64, GR_SHAPE(2, sizes[i], sizes[i]), 0), gr_scale(gr_eye(g, GR_F64, sizes[i], sizes[i]), 8));
         gr_tensor *one = gr_expand(gr_eye(g, GR_F64, sizes[i], sizes[i]), *gr_shape_of(a));
         matrix_same(gr_matmul(a, gr_inverse(a)), one, 1e-12, "A A^-1");
         matrix_same(gr_matmul(gr_inverse(a), a), one, 1e-12, "A^-1 A");
@@ -62,8 +51,8 @@ END_TEST
 
 START_TEST(a_right_hand_side_may_be_a_vector_and_batches_stretch)
 {
-    gr_tensor *a = gr_add(matrix_of(g, GR_F64, GR_SHAPE(2, 3, 3), 0), gr_scale(gr_eye(g, GR_F64, 3, 3), 3));
-    gr_tensor *v = matrix_of(g, GR_F64, GR_SHAPE(3), 1), *b = matrix_of(g, GR_F64, GR_SHAPE(5, 1, 3, 4), 2);
+    gr_tensor *a = gr_add(matrix_of(GR_F64, GR_SHAPE(2, 3, 3), 0), gr_scale(gr_eye(g, GR_F64, 3, 3), 3));
+    gr_tensor *v = matrix_of(GR_F64, GR_SHAPE(3), 1), *b = matrix_of(GR_F64, GR_SHAPE(5, 1, 3, 4), 2);
     matrix_same(gr_matmul(a, gr_unsqueeze(gr_solve(a, v), -1)), gr_expand(gr_unsqueeze(v, -1), GR_SHAPE(2, 3, 1)), 1e-13, "vector");
     matrix_same(gr_matmul(a, gr_solve(a, b)), gr_expand(b, GR_SHAPE(5, 2, 3, 4)), 1e-13, "batch");
     gr_tensor *turned = gr_transpose(a, -2, -1);
@@ -76,8 +65,8 @@ START_TEST(a_triangle_is_solved_in_every_position)
 {
     for (int bits = 0; bits < 16; bits++) {
         gr_triangular_options o = {bits & 1, bits & 2, bits & 4, bits & 8};
-        gr_tensor *a = gr_add(matrix_of(g, GR_F64, GR_SHAPE(5, 5), 0), gr_scale(gr_eye(g, GR_F64, 5, 5), 3));
-        gr_tensor *b = matrix_of(g, GR_F64, o.right ? GR_SHAPE(3, 5) : GR_SHAPE(5, 3), 1);
+        gr_tensor *a = gr_add(matrix_of(GR_F64, GR_SHAPE(5, 5), 0), gr_scale(gr_eye(g, GR_F64, 5, 5), 3));
+        gr_tensor *b = matrix_of(GR_F64, o.right ? GR_SHAPE(3, 5) : GR_SHAPE(5, 3), 1);
         gr_tensor *t = o.upper ? gr_triu(a, o.unit) : gr_tril(a, -(int)o.unit);
         if (o.unit) t = gr_add(t, gr_eye(g, GR_F64, 5, 5));
         if (o.transpose) t = gr_transpose(t, 0, 1);
@@ -89,10 +78,10 @@ END_TEST
 
 START_TEST(many_small_matrices_are_done_one_by_one)
 {
-    gr_tensor *a = gr_add(matrix_of(g, GR_F64, GR_SHAPE(400, 3, 3), 0), gr_scale(gr_eye(g, GR_F64, 3, 3), 3));
-    const double *all = matrix_values(gr_inverse(a));
+    gr_tensor *a = gr_add(matrix_of(GR_F64, GR_SHAPE(400, 3, 3), 0), gr_scale(gr_eye(g, GR_F64, 3, 3), 3));
+    const double *all = values(gr_inverse(a));
     for (int i = 0; i < 400; i += 57) {
-        const double *one = matrix_values(gr_inverse(gr_select(a, 0, i)));
+        const double *one = values(gr_inverse(gr_select(a, 0, i)));
         for (int k = 0; k < 9; k++) ck_assert(all[i * 9 + k] == one[k]);
     }
 }
@@ -103,7 +92,7 @@ START_TEST(the_bits_do_not_depend_on_the_number_of_threads)
     double first[3 * 24 * 24];
     for (int threads = 1; threads <= 3; threads++) {
         gr_set_threads(threads);
-        const double *y = matrix_values(gr_inverse(gr_add(matrix_of(g, GR_F64, GR_SHAPE(3, 24, 24), 0), gr_eye(g, GR_F64, 24, 24))));
+        const double *y = values(gr_inverse(gr_add(matrix_of(GR_F64, GR_SHAPE(3, 24, 24), 0), gr_eye(g, GR_F64, 24, 24))));
         if (threads == 1) memcpy(first, y, sizeof first);
         ck_assert_mem_eq(first, y, sizeof first);
         gr_graph_reset(g);
@@ -120,13 +109,13 @@ START_TEST(what_is_singular_is_named)
     gr_tensor *m = gr_flip(gr_from_data(g, GR_F64, GR_SHAPE(2, 3, 3), a), GR_AXES(0));
     gr_tensor *ones = gr_ones(g, GR_F64, GR_SHAPE(3, 1));
     ck_assert_ptr_nonnull(gr_data(gr_solve(gr_select(m, 0, 0), ones)));
-    matrix_error(g, gr_solve(m, ones), "solve: matrix 1 of the batch is singular");
-    matrix_error(g, gr_inverse(gr_zeros(g, GR_F32, GR_SHAPE(2, 2))), "inverse: the matrix is singular: there is no pivot 1");
+    matrix_error(gr_solve(m, ones), "solve: matrix 1 of the batch is singular");
+    matrix_error(gr_inverse(gr_zeros(g, GR_F32, GR_SHAPE(2, 2))), "inverse: the matrix is singular: there is no pivot 1");
     m = gr_from_data(g, GR_F64, GR_SHAPE(3, 3), a);
     ck_assert_double_eq_tol(gr_item(gr_det(m)), 0, 1e-14);
     gr_tensor *zero = gr_zeros(g, GR_F64, GR_SHAPE(3, 3)), *sign = gr_slogdet(zero);
     ck_assert(gr_item(sign) == 0 && gr_item(gr_output(sign, 1)) == -INFINITY);
-    matrix_error(g, gr_solve_triangular(m, gr_ones(g, GR_F64, GR_SHAPE(3)), (gr_triangular_options){.upper = true}), "by its diagonal element 3");
+    matrix_error(gr_solve_triangular(m, gr_ones(g, GR_F64, GR_SHAPE(3)), (gr_triangular_options){.upper = true}), "by its diagonal element 3");
 }
 END_TEST
 
@@ -136,10 +125,10 @@ START_TEST(what_is_not_finite_gives_nan)
     for (int i = 0; i < 3; i++) {
         const double a[] = {2, bad[i], 1, 3, /* then a finite one */ 1, 0, 0, 2};
         gr_tensor *m = gr_from_data(g, GR_F64, GR_SHAPE(2, 2, 2), a);
-        const double *y = matrix_values(gr_inverse(m)), *x = matrix_values(gr_solve(m, gr_ones(g, GR_F64, GR_SHAPE(2))));
+        const double *y = values(gr_inverse(m)), *x = values(gr_solve(m, gr_ones(g, GR_F64, GR_SHAPE(2))));
         ck_assert(isnan(y[0]) && isnan(y[3]) && y[4] == 1 && y[7] == 0.5);
         ck_assert(isnan(x[0]) && isnan(x[1]) && x[2] == 1 && x[3] == 0.5);
-        const double *det = matrix_values(gr_det(m)), *sign = matrix_values(gr_slogdet(m));
+        const double *det = values(gr_det(m)), *sign = values(gr_slogdet(m));
         ck_assert(isnan(det[0]) && det[1] == 2 && isnan(sign[0]) && sign[1] == 1);
     }
 }
@@ -152,7 +141,7 @@ static void check_cofactors(int n, const double *a)
     double minor[64], x[64];
     gr_tensor *m = gr_from_data(g, GR_F64, GR_SHAPE(n, n), a), *d;
     gr_grad(gr_det(m), &m, 1, &d);
-    const double *got = matrix_values(d);
+    const double *got = values(d);
     for (int i = 0; i < n; i++)
         for (int j = 0; j < n; j++) {
             int k = 0;
@@ -209,10 +198,10 @@ END_TEST
 START_TEST(shapes_that_do_not_fit_are_named)
 {
     gr_tensor *a = gr_ones(g, GR_F64, GR_SHAPE(3, 3));
-    matrix_error(g, gr_solve(a, gr_ones(g, GR_F32, GR_SHAPE(3, 1))), "solve: cannot mix float64 and float32");
-    matrix_error(g, gr_solve(gr_ones(g, GR_F64, GR_SHAPE(2, 3, 3)), gr_ones(g, GR_F64, GR_SHAPE(4, 3, 1))), "solve: cannot broadcast [2,3,3] with [4,3,1]");
-    matrix_error(g, gr_det(gr_zeros(g, GR_I64, GR_SHAPE(2, 2))), "det: not defined for int64");
-    matrix_error(g, gr_solve(gr_ones(g, GR_F64, GR_SHAPE(3)), gr_ones(g, GR_F64, GR_SHAPE(3))), "solve: ");
+    matrix_error(gr_solve(a, gr_ones(g, GR_F32, GR_SHAPE(3, 1))), "solve: cannot mix float64 and float32");
+    matrix_error(gr_solve(gr_ones(g, GR_F64, GR_SHAPE(2, 3, 3)), gr_ones(g, GR_F64, GR_SHAPE(4, 3, 1))), "solve: cannot broadcast [2,3,3] with [4,3,1]");
+    matrix_error(gr_det(gr_zeros(g, GR_I64, GR_SHAPE(2, 2))), "det: not defined for int64");
+    matrix_error(gr_solve(gr_ones(g, GR_F64, GR_SHAPE(3)), gr_ones(g, GR_F64, GR_SHAPE(3))), "solve: ");
 }
 END_TEST
 

@@ -1,22 +1,11 @@
 /* test_special.c - gamma functions against values computed with mpmath to 40 digits. */
 /* SPDX-License-Identifier: MIT */
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
 #include <math.h>
 #include <string.h>
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 /* polygamma(n, x); n 0: digamma. */
 static const struct value {

@@ -1,21 +1,10 @@
 /* test_third.c - derivatives up to the third of every smooth function of one variable. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "suite.h"
 
 enum { N = 6 };
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static gr_tensor *trigamma(gr_tensor *x)
 {

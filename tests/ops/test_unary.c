@@ -1,6 +1,7 @@
 /* test_unary.c - functions of one variable against libm and calculus. */
 /* SPDX-License-Identifier: MIT */
 #include "derivative.h"
+#include "fixture.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
@@ -9,30 +10,6 @@
 #include <string.h>
 
 enum { N = 12, LARGE = 200000 };
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
-
-static gr_tensor *make(gr_dtype dtype, const double *x, gr_shape shape)
-{
-    return gr_cast(gr_from_data(g, GR_F64, shape, x), dtype);
-}
-
-static const double *values(gr_tensor *t)
-{
-    const double *data = gr_data(gr_cast(t, GR_F64));
-    ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
-    return data;
-}
 
 /* --- values and derivatives --- */
 

@@ -1,19 +1,8 @@
 /* test_view.c - axes added, dropped, moved and turned round; slices that go backwards. */
 /* SPDX-License-Identifier: MIT */
 #include "counting.h"
+#include "fixture.h"
 #include "suite.h"
-
-static gr_graph *g;
-
-static void setup(void)
-{
-    g = gr_graph_new();
-}
-
-static void teardown(void)
-{
-    gr_graph_free(g);
-}
 
 static gr_tensor *x23(void)
 {

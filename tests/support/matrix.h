@@ -3,8 +3,8 @@
 #ifndef MATRIX_H
 #define MATRIX_H
 
-#include <check.h>
-#include <gradus/gradus.h>
+#include "fixture.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -17,32 +17,25 @@ static inline void matrix_fill(double *x, int64_t n, double phase)
     }
 }
 
-static inline gr_tensor *matrix_of(gr_graph *g, gr_dtype dtype, gr_shape shape, double phase)
+static inline gr_tensor *matrix_of(gr_dtype dtype, gr_shape shape, double phase)
 {
     static double x[4096];
     ck_assert_int_le(gr_shape_numel(&shape), 4096);
     matrix_fill(x, gr_shape_numel(&shape), phase);
-    return gr_cast(gr_from_data(g, GR_F64, shape, x), dtype);
-}
-
-static inline const double *matrix_values(gr_tensor *t)
-{
-    const double *data = gr_data(gr_cast(t, GR_F64));
-    ck_assert_msg(data != NULL, "%s", gr_graph_error(gr_graph_of(t)));
-    return data;
+    return make(dtype, x, shape);
 }
 
 /* All elements of two tensors of one shape, to a tolerance. */
 static inline void matrix_same(gr_tensor *a, gr_tensor *b, double tolerance, const char *what)
 {
-    const double *x = matrix_values(a), *y = matrix_values(b);
+    const double *x = values(a), *y = values(b);
     ck_assert_msg(gr_shape_equal(gr_shape_of(a), gr_shape_of(b)), "%s: other shapes", what);
     for (int64_t i = 0; i < gr_numel(a); i++)
         ck_assert_msg(fabs(x[i] - y[i]) <= tolerance, "%s: element %d is %.12g, expected %.12g",
                       what, (int)i, x[i], y[i]);
 }
 
-static inline void matrix_error(gr_graph *g, gr_tensor *t, const char *want)
+static inline void matrix_error(gr_tensor *t, const char *want)
 {
     gr_eval(&t, 1);
     const char *error = gr_graph_error(g);

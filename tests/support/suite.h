@@ -6,14 +6,14 @@
 #include <check.h>
 #include <stdlib.h>
 
-/* Runs tests[0..n); setup and teardown, around each, may be NULL. Gives the exit status. */
+/* Runs tests[0..n); before and after, around each, may be NULL. Gives the exit status. */
 static inline int suite_run(const char *name, const TTest *const *tests, size_t n,
-                            void (*setup)(void), void (*teardown)(void))
+                            void (*before)(void), void (*after)(void))
 {
     Suite *suite = suite_create(name);
     TCase *all = tcase_create(name);
     tcase_set_timeout(all, 120);
-    if (setup || teardown) tcase_add_checked_fixture(all, setup, teardown);
+    if (before || after) tcase_add_checked_fixture(all, before, after);
     for (size_t i = 0; i < n; i++) tcase_add_test(all, tests[i]);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
