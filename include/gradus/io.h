@@ -3,7 +3,7 @@
 #ifndef GRADUS_IO_H
 #define GRADUS_IO_H
 
-#include <gradus/nn.h>
+#include <gradus/optim.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,6 +38,13 @@ GR_API gr_status gr_save(gr_model *m, const char *path, const char *const *metad
 /* Every parameter must be there with its shape and dtype, and nothing else; otherwise the error
  * lists what is missing, unexpected, mismatched, and the model is unchanged. */
 GR_API gr_status gr_load(gr_model *m, const char *path);
+
+/* --- optimizers and averages: with the weights, all that training needs to go on --- */
+
+GR_API gr_status gr_save_optimizer(gr_optimizer *opt, const char *path);
+GR_API gr_status gr_load_optimizer(gr_optimizer *opt, const char *path); /* as the file has it bit for bit, or unchanged */
+GR_API gr_status gr_save_ema(gr_ema *e, const char *path);
+GR_API gr_status gr_load_ema(gr_ema *e, const char *path);
 
 #ifdef __cplusplus
 }

@@ -48,6 +48,7 @@ GR_API double gr_optimizer_lr(const gr_optimizer *opt);     /* of the last step,
 GR_API gr_status gr_optimizer_set_lr(gr_optimizer *opt, double lr); /* the base rate, where there is a schedule */
 GR_API double gr_optimizer_momentum(const gr_optimizer *opt); /* likewise; beta1 of Adam and its kin */
 GR_API int64_t gr_optimizer_steps(const gr_optimizer *opt); /* taken so far */
+GR_API const char *gr_optimizer_name(const gr_optimizer *opt); /* of its rule: "adam" */
 GR_API const char *gr_optimizer_error(const gr_optimizer *opt); /* NULL, or why it is inert */
 
 /* Clears the gradients, runs forward and backward, gives the loss. */

@@ -169,6 +169,12 @@ int64_t gr_optimizer_steps(const gr_optimizer *opt)
     return opt->steps;
 }
 
+/* "" for an inert optimizer. */
+const char *gr_optimizer_name(const gr_optimizer *opt)
+{
+    return opt->rule.name ? opt->rule.name : "";
+}
+
 const char *gr_optimizer_error(const gr_optimizer *opt)
 {
     return opt->status ? opt->message : NULL;
