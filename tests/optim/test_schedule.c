@@ -136,5 +136,92 @@ START_TEST(a_schedule_of_ones_own_is_followed)
 }
 END_TEST
 
+START_TEST(a_sequence_is_copied_by_the_optimizer)
+{
+    static const double expected[] = {0.25, 0.5, 0.75, 1, 0.5, 0.25, 0.125};
+    gr_optimizer *opt = gr_sgd(m, (gr_sgd_options){.lr = 1});
+    gr_schedule parts[] = {gr_linear_schedule(3, 0.25, 1), gr_exponential_schedule(0.5)};
+    ck_assert_int_eq(gr_optimizer_schedule(opt, gr_sequence(parts, (const int64_t[]){3, 1}, 2)),
+                     GR_OK);
+    parts[0] = parts[1] = (gr_schedule){0};
+    for (int i = 0; i < 7; i++) {
+        step(opt);
+        ck_assert_double_eq_tol(gr_optimizer_lr(opt), expected[i], 1e-15);
+    }
+    gr_optimizer_free(opt);
+}
+END_TEST
+
+START_TEST(a_schedule_moves_the_momentum_of_rules_that_have_one)
+{
+    gr_schedule s = gr_one_cycle_with((gr_one_cycle_options){
+        .total_steps = 10, .base_momentum = 0.5, .max_momentum = 0.75, .linear = true});
+    gr_optimizer *plain = gr_sgd(m, (gr_sgd_options){0}), *adam = gr_adam(m, (gr_adam_options){0});
+    ck_assert_int_eq(gr_optimizer_schedule(plain, s), GR_ERR_ARGUMENT);
+    ck_assert_str_eq(gr_last_error(), "gr_optimizer_schedule: the schedule moves the momentum, "
+                                      "which sgd was made without");
+    ck_assert_double_eq(gr_optimizer_momentum(adam), 0.9);
+    ck_assert_int_eq(gr_optimizer_schedule(adam, s), GR_OK);
+    ck_assert_double_eq(gr_optimizer_momentum(adam), 0.75);
+    gr_optimizer_free(plain);
+    gr_optimizer_free(adam);
+}
+END_TEST
+
+START_TEST(schedules_that_cannot_be_are_refused)
+{
+    const gr_schedule fine = gr_warmup(3, 0), nested = gr_sequence(&fine, (const int64_t[]){1}, 1);
+    const gr_schedule refused[] = {
+        gr_step_schedule(0, 0.5),
+        gr_multi_step_schedule((const int64_t[]){5, 3}, 2, 0.5),
+        gr_multi_step_schedule(NULL, 2, 0.5),
+        gr_exponential_schedule(-1),
+        gr_inverse_time_schedule(-0.1),
+        gr_polynomial_schedule(10, 0),
+        gr_linear_schedule(10, -1, 1),
+        gr_cosine_schedule(0, 0),
+        gr_cosine_restarts(5, 0, 0),
+        gr_one_cycle(0),
+        gr_one_cycle_with((gr_one_cycle_options){.total_steps = 5, .warmup_fraction = 1}),
+        gr_one_cycle_with((gr_one_cycle_options){.total_steps = 5, .base_momentum = 0.9}),
+        gr_sequence(&fine, (const int64_t[]){1}, 0),
+        gr_sequence((const gr_schedule[]){fine, nested}, (const int64_t[]){1, 1}, 2),
+        gr_sequence((const gr_schedule[]){fine, gr_one_cycle(-1)}, (const int64_t[]){1, 1}, 2),
+        gr_sequence((const gr_schedule[]){fine, fine}, (const int64_t[]){0, 1}, 2)};
+    gr_optimizer *opt = gr_sgd(m, (gr_sgd_options){0});
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        ck_assert_msg(*refused[i].problem, "schedule %zu was not refused", i);
+        ck_assert_int_eq(gr_optimizer_schedule(opt, refused[i]), GR_ERR_ARGUMENT);
+        ck_assert_str_eq(gr_last_error(), refused[i].problem);
+        ck_assert_double_eq(refused[i].lr(&refused[i], 0.5, 3), 0.5);
+    }
+    ck_assert_str_eq(refused[1].problem,
+                     "gr_multi_step_schedule: expected ascending steps, got 3 at place 1");
+    ck_assert_double_eq(gr_optimizer_lr(opt), 0.01);
+    gr_optimizer_free(opt);
+}
+END_TEST
+
+START_TEST(restarts_that_grow_stay_within_the_numbers)
+{
+    gr_schedule s = gr_cosine_restarts(INT64_MAX / 2, 1000000, 0.1);
+    double lr = s.lr(&s, 0.5, INT64_MAX - 1);
+    ck_assert(lr >= 0.1 && lr <= 0.5);
+}
+END_TEST
+
+START_TEST(a_plateau_that_cannot_be_is_refused)
+{
+    gr_plateau p = {.factor = 1.5};
+    gr_optimizer *opt = gr_sgd(m, (gr_sgd_options){0});
+    ck_assert_int_eq(gr_plateau_step(&p, opt, 1), GR_ERR_ARGUMENT);
+    ck_assert_int_eq(gr_plateau_step(NULL, opt, 1), GR_ERR_ARGUMENT);
+    gr_optimizer_free(opt);
+}
+END_TEST
+
 SUITE("schedule", setup, teardown, one_cycle_follows_pytorch, a_schedule_sets_the_rate_of_each_step,
-      the_base_rate_scales_a_schedule, a_schedule_of_ones_own_is_followed)
+      the_base_rate_scales_a_schedule, a_schedule_of_ones_own_is_followed,
+      a_sequence_is_copied_by_the_optimizer, a_schedule_moves_the_momentum_of_rules_that_have_one,
+      schedules_that_cannot_be_are_refused, restarts_that_grow_stay_within_the_numbers,
+      a_plateau_that_cannot_be_is_refused)
