@@ -73,6 +73,12 @@ GR_API void gr_scope_begin(gr_graph *g, const char *name); /* what is recorded f
 GR_API void gr_scope_end(gr_graph *g);
 GR_API void gr_scope_end_named(gr_graph *g, const char *name); /* an error unless it is the innermost */
 
+/* --- scratch: what is recorded between begin and end is forgotten, save what is kept --- */
+
+GR_API void gr_scratch_begin(gr_graph *g);
+GR_API gr_status gr_scratch_end(gr_graph *g, gr_tensor **keep, int n);  /* replaces keep[i] by a tensor outside with its value */
+GR_API gr_status gr_scratch_next(gr_graph *g, gr_tensor **keep, int n); /* ends and begins anew, with keep inside */
+
 /* --- parameters --- */
 
 GR_API gr_param *gr_param_new(const char *name, gr_dtype dtype, gr_shape shape, const void *data); /* data NULL: zeros */

@@ -101,8 +101,9 @@ static gr_graph *usable(gr_tensor *t, const char *name, const void *site)
     }
     if (gr__is_nil(t)) return NULL;
     gr_graph *g = t->graph;
-    if (t->generation == g->generation) return g;
-    gr__fail_at(g, GR_ERR_STATE, site, "%s: the tensor is stale: its graph was reset", name);
+    if (!gr__is_stale(t)) return g;
+    gr__fail_at(g, GR_ERR_STATE, site,
+                "%s: the tensor is stale: its graph was reset, or its scratch ended", name);
     return NULL;
 }
 

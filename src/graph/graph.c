@@ -71,6 +71,7 @@ static void forget(gr_graph *g)
     release_buffers(g);
     release_params(g);
     release_uses(g);
+    gr__scratches_close(g);
     gr__arena_reset(&g->nodes);
     gr__arena_reset(&g->tensors);
     g->first = g->last = g->swept = g->params = NULL;
@@ -87,15 +88,18 @@ static void forget(gr_graph *g)
 
 /* Forgets every tensor and the error. Memory is kept for the next recording, so that a loop that
  * resets allocates nothing once it has seen its largest step. The seed's stream goes on. Where a
- * scope or a section was left open though nothing had failed, the graph is in error, which says so. */
+ * scope, a section or a scratch was left open though nothing had failed, the graph is in error, which
+ * says so. */
 void gr_graph_reset(gr_graph *g)
 {
     if (g == &no_graph || refused(g, GR_HERE)) return;
-    const bool section = g->section && !g->status;
+    const bool section = g->section && !g->status, scratch = g->n_scratches && !g->status;
     char open[GR__SCOPE_TEXT];
     const void *site = g->scope->site;
     gr__scope_text(g->status ? NULL : g->scope, open, sizeof open);
     forget(g);
+    if (scratch)
+        gr__fail_at(g, GR_ERR_STATE, g->scratches[0].site, "gr_graph_reset: a scratch was left open");
     if (*open)
         gr__fail_at(g, GR_ERR_STATE, site, "gr_graph_reset: the scope '%s' was left open", open);
     if (section)
@@ -110,6 +114,7 @@ void gr_graph_free(gr_graph *g)
     forget(g);
     gr__arena_release(&g->nodes);
     gr__arena_release(&g->tensors);
+    gr__scratches_release(g);
     gr__pool_release(&g->pool);
     gr__free(g->uses);
     gr__free(g->assigns);
@@ -218,7 +223,7 @@ gr_dtype gr_dtype_of(const gr_tensor *t)
 
 const gr_shape *gr_shape_of(const gr_tensor *t)
 {
-    return t ? t->shape : &scalar_shape;
+    return t && !(t->graph && gr__is_stale(t)) ? t->shape : &scalar_shape;
 }
 
 int64_t gr_numel(const gr_tensor *t)
@@ -238,7 +243,7 @@ const gr_node *gr_node_next(const gr_node *node)
 
 const gr_node *gr_node_of(const gr_tensor *t)
 {
-    return t->node;
+    return t->graph && gr__is_stale(t) ? NULL : t->node;
 }
 
 int64_t gr_node_id(const gr_node *node)

@@ -123,6 +123,10 @@ void gr_assign(gr_param *p, gr_tensor *y)
 {
     if (!p || gr__is_nil(y)) return;
     gr_graph *g = y->graph;
+    if (gr__is_stale(y)) {
+        gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_assign: the value is stale");
+        return;
+    }
     if (!can_assign(g, p, y, GR_HERE)) return;
     if (g->n_assigns == g->cap_assigns) {
         size_t old = (size_t)g->cap_assigns * sizeof *g->assigns;

@@ -50,8 +50,9 @@ static gr_graph *common_graph(gr_graph *g, gr_tensor *const *in, int n, const ch
         if (!in[i]->graph) continue; /* inert, of no graph */
         if (g && in[i]->graph != g) *problem = "the inputs belong to different graphs";
         if (!g) g = in[i]->graph;
-        if (in[i]->generation != in[i]->graph->generation && !gr__is_nil(in[i]))
-            *problem = "an input is stale: its graph was reset after it was recorded";
+        if (gr__is_stale(in[i]))
+            *problem = "an input is stale: its graph was reset, or its scratch ended, after it was "
+                       "recorded";
     }
     if (!g && !*problem) *problem = n ? NULL : "an op without inputs needs a graph";
     return g;
@@ -333,6 +334,8 @@ gr_tensor *gr_apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, c
 gr_tensor *gr_output(gr_tensor *t, int index)
 {
     if (gr__is_nil(t)) return t ? t : &gr__nil;
+    if (gr__is_stale(t))
+        return gr__fail_at(t->graph, GR_ERR_STATE, GR_HERE, "gr_output: the tensor is stale");
     if (index < 0 || index >= t->node->n_out)
         return gr__fail_at(t->graph, GR_ERR_ARGUMENT, GR_HERE, "gr_output: %s has %d outputs, not %d",
                            t->node->op->name, t->node->n_out, index + 1);

@@ -77,6 +77,7 @@ static bool run_view(gr_node *node)
         share(y, x, offset);
     } else { /* a row-major copy of x always can be viewed */
         gr_tensor packed = *x;
+        packed.node = node; /* lives as long as y */
         if (!gr__tensor_pack(&packed)) return out_of_memory(node);
         in = gr__tensor_value(&packed, x_strides);
         bool fits = node->op->view(&e, strides, &offset);

@@ -86,6 +86,12 @@ static int slot_of(const gr_graph *g, const gr_param *p)
     return i;
 }
 
+void gr__forget_use(gr_graph *g, const gr_node *leaf)
+{
+    int i = slot_of(g, gr__leaf_of(leaf)->param);
+    if (g->uses[i].tensor == &leaf->out[0]) g->uses[i].tensor = NULL;
+}
+
 static bool room_for_use(gr_graph *g)
 {
     if (2 * (g->n_uses + 1) <= g->cap_uses) return true;
@@ -163,8 +169,11 @@ gr_tensor *gr_bind(gr_graph *g, gr_param *p, gr_tensor *t)
 {
     char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
     if (!usable_param(g, p, "gr_bind", GR_HERE) || gr__is_nil(t)) return &g->nil;
-    if (t->graph != g || t->generation != g->generation)
+    if (t->graph != g || gr__is_stale(t))
         return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_bind: the tensor is not of this graph");
+    if (g->n_scratches && t->node->id >= g->scratches[0].first_id)
+        return gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_bind: the tensor is of a scratch, which "
+                           "ends before the binding does; record it before the scratch");
     if (!gr_shape_equal(t->shape, &p->shape))
         return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_bind: parameter '%s' is %s, the tensor %s",
                            p->name, gr_shape_text(&p->shape, a), gr_shape_text(t->shape, b));

@@ -4,13 +4,14 @@
 #include "tape.h"
 
 /* Memory for a value that does not fit into its tensor: small ones in the arena. */
-static void *allocate(gr_graph *g, size_t bytes, gr__buffer **buffer)
+static void *allocate(const gr_tensor *t, size_t bytes, gr__buffer **buffer)
 {
+    gr_graph *g = t->graph;
     size_t room = g->guarded ? bytes + 2 * GR__GUARD : bytes;
     void *data = NULL;
     *buffer = NULL;
     if (bytes <= GR__SMALL) {
-        data = gr__arena_alloc(&g->nodes, room);
+        data = gr__arena_alloc(g->n_scratches ? gr__scratch_arena(t) : &g->nodes, room);
     } else if ((*buffer = gr__pool_get(&g->pool, room))) {
         data = (*buffer)->data;
         g->buffers_held++;
@@ -29,7 +30,7 @@ bool gr__tensor_storage(gr_tensor *t)
     size_t bytes = bytes_of(t);
     if (t->flags & GR__BOUND) t->data = t->scalar.target;
     else if (bytes <= sizeof t->scalar && !t->graph->guarded) t->data = &t->scalar;
-    else t->data = allocate(t->graph, bytes, &t->buffer);
+    else t->data = allocate(t, bytes, &t->buffer);
     return t->data != NULL;
 }
 
@@ -38,7 +39,7 @@ bool gr__tensor_pack(gr_tensor *t)
     int64_t strides[GR_MAX_RANK];
     gr_value v = gr__tensor_value(t, strides);
     gr__buffer *buffer;
-    void *data = allocate(t->graph, bytes_of(t), &buffer);
+    void *data = allocate(t, bytes_of(t), &buffer);
     if (!data) return false;
     gr__pack(&v, data);
     t->data = data;

@@ -115,6 +115,24 @@ typedef struct gr__section {
     bool again; /* some sweep has recorded it again */
 } gr__section;
 
+/* What is outside of a scratch while it is open, and the memory of those that were; scratch.c. */
+typedef struct gr__memory {
+    gr__arena nodes, tensors;
+} gr__memory;
+
+typedef struct gr__scratch {
+    gr__memory outer; /* of what is around it; while closed: for the next one to use */
+    gr__memory ended; /* of the scratch before: nothing in it is overwritten yet */
+    gr_node *last, *params;
+    uint32_t first_id, n_deferred;
+    const gr__scope *scope;
+    gr__section *sections, *section;
+    int no_grad_depth;
+    const void *site; /* where it was begun */
+} gr__scratch;
+
+enum { GR__SCRATCHES = 8 };
+
 struct gr_graph {
     gr__arena nodes, tensors; /* tensors apart: a stale pointer then still points at a tensor */
     gr__pool pool;
@@ -138,6 +156,7 @@ struct gr_graph {
     const gr__scope *scope; /* the innermost open one */
     int lost_scopes;        /* open ones within it that could not be named */
     const gr_node *origin;  /* whose VJP is recording; NULL: none */
+    int n_scratches, refused_scratches; /* open ones, those that were too many */
     bool eager;
     bool guarded; /* kernels are watched (guard.c) */
     bool running;  /* a plan is being run: `uses` counts */
@@ -156,6 +175,8 @@ struct gr_graph {
 
     gr_observer *observer;
     void *observer_user;
+
+    gr__scratch scratches[GR__SCRATCHES]; /* the outermost first */
 };
 
 /* --- across files of src/graph and src/ops --- */
@@ -169,6 +190,12 @@ gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape
 gr_tensor *gr__fail_at(gr_graph *g, gr_status status, const void *site, const char *format, ...)
     GR_PRINTF(4, 5);
 extern gr_tensor gr__nil; /* of no graph */
+
+/* Recorded before its graph was reset, or inside a scratch that has ended. */
+static inline bool gr__is_stale(const gr_tensor *t)
+{
+    return t->generation != t->graph->generation && t != &t->graph->nil;
+}
 
 /* The graph that stands in for one that could not be made, or NULL. */
 static inline bool gr__is_inert(const gr_graph *g)
@@ -199,6 +226,13 @@ const gr__scope *gr__scope_of(const gr_node *node);
 /* Path from the root, "encoder/attn"; gives text. */
 const char *gr__scope_text(const gr__scope *scope, char *text, size_t size);
 void gr__scopes_reset(gr_graph *g); /* closes and forgets all */
+
+/* --- scratches (scratch.c) --- */
+
+gr__arena *gr__scratch_arena(const gr_tensor *t);
+void gr__scratches_close(gr_graph *g); /* puts the outermost arenas back */
+void gr__scratches_release(gr_graph *g);
+void gr__forget_use(gr_graph *g, const gr_node *leaf); /* gr_use makes another */
 
 /* --- storage (storage.c) --- */
 
