@@ -32,12 +32,22 @@ GR_API const char *gr_safetensors_metadata(const gr_safetensors *file, const cha
 /* Written beside `path`, then renamed: complete or not there. metadata: key, value, key, value, NULL; or NULL. */
 GR_API gr_status gr_safetensors_write(const char *path, const gr_array *arrays, int n, const char *const *metadata);
 
-/* --- models --- */
+/* --- models: parameters and saved buffers by their names --- */
 
 GR_API gr_status gr_save(gr_model *m, const char *path, const char *const *metadata);
 /* Every parameter must be there with its shape and dtype, and nothing else; otherwise the error
  * lists what is missing, unexpected, mismatched, and the model is unchanged. */
 GR_API gr_status gr_load(gr_model *m, const char *path);
+
+typedef struct gr_load_options {
+    bool partial; /* take what fits, leave the rest of the model as it is */
+    bool convert; /* from float32 to float64 and back */
+} gr_load_options;
+typedef struct gr_load_report {
+    int loaded, missing, unexpected, mismatched; /* names */
+    char text[1024]; /* "missing in the file: ...; not in the model: ...; different: ..." */
+} gr_load_report;
+GR_API gr_status gr_load_with(gr_model *m, const char *path, gr_load_options o, gr_load_report *report); /* report may be NULL */
 
 /* --- optimizers and averages: with the weights, all that training needs to go on --- */
 

@@ -27,8 +27,19 @@ GR_API bool gr_model_training(const gr_model *m);
 GR_API int gr_model_params(const gr_model *m);               /* number of parameters, in order of creation */
 GR_API gr_param *gr_model_param(const gr_model *m, int i);
 GR_API const char *gr_model_param_name(gr_model *m, int i);  /* "encoder.0.weight": the path from the root */
-GR_API gr_param *gr_model_find(gr_model *m, const char *name); /* NULL when there is none */
+GR_API int gr_model_buffers(const gr_model *m);              /* state that no optimizer changes: running statistics */
+GR_API gr_param *gr_model_buffer(const gr_model *m, int i);
+GR_API int gr_model_states(const gr_model *m);               /* what a file holds: parameters, saved buffers, further names of shared ones */
+GR_API gr_param *gr_model_state(const gr_model *m, int i);
+GR_API const char *gr_model_state_name(gr_model *m, int i);
+GR_API gr_param *gr_model_find(gr_model *m, const char *name); /* of all that has a name; NULL when there is none */
+GR_API gr_module *gr_model_module(gr_model *m, const char *path); /* "encoder.0", "" for a single root; NULL when there is none */
 GR_API int64_t gr_model_numel(const gr_model *m);            /* elements of all parameters together */
+GR_API gr_model *gr_model_copy(const gr_model *m);           /* with everything in it; to be freed */
+GR_API gr_model *gr_model_convert(const gr_model *m, gr_dtype dtype); /* a copy in float32 or float64 */
+/* A table: layer, type, output shape, parameters, FLOPs, of an input of this shape (and dtype int64
+ * for indices). As snprintf: the length of the whole text is returned; 0 on failure. */
+GR_API size_t gr_summary(gr_module *net, gr_dtype dtype, gr_shape input, char *buffer, size_t size);
 
 /* --- initialisers (PyTorch's names and formulas) --- */
 
@@ -78,9 +89,17 @@ GR_API gr_model *gr_module_model(gr_module *module);
 GR_API const char *gr_module_type(const gr_module *module); /* "linear" */
 GR_API const char *gr_module_path(gr_module *module); /* "encoder.0"; "" for a single root */
 GR_API gr_param *gr_module_param(gr_module *module, const char *name, gr_shape shape, gr_init init);
+GR_API gr_param *gr_module_buffer(gr_module *module, const char *name, gr_shape shape, gr_init init); /* no parameter, yet saved with them */
+GR_API gr_param *gr_module_unsaved_buffer(gr_module *module, const char *name, gr_shape shape, gr_init init);
+GR_API void gr_module_share(gr_module *module, const char *name, gr_param *p); /* a further name of a parameter: weight tying */
 GR_API gr_module *gr_module_add(gr_module *parent, const char *name, gr_module *child); /* gives child; name NULL: its number */
 GR_API int gr_module_children(const gr_module *module);
 GR_API gr_module *gr_module_child(const gr_module *module, int i);
+GR_API void gr_module_set_training(gr_module *module, bool training); /* of it and all below; acts while the model trains */
+GR_API bool gr_module_training(const gr_module *module);
+GR_API void gr_module_freeze(gr_module *module, bool frozen); /* its parameters and all below get no gradient */
+GR_API int64_t gr_module_numel(const gr_module *module);      /* elements of its parameters and of all below */
+GR_API gr_module *gr_module_copy(gr_module *module);          /* a further one in the same model, with parameters of its own */
 GR_API gr_tensor *gr_forward(gr_module *module, gr_tensor *x);
 /* For layers of your own: forward refuses x (the graph's error is "type 'path': ..."), the
  * constructor its arguments (the model's error). */
@@ -94,34 +113,10 @@ GR_API gr_status gr_model_fail(gr_model *m, const char *format, ...) GR_PRINTF(2
 GR_API gr_module *gr_sequential(gr_model *m, gr_module *const *modules, int n); /* children "0", "1", ... unless named */
 GR_API gr_module *gr_named(const char *name, gr_module *module);                /* its name in the parent to come */
 
-/* --- layers; weights and biases start as PyTorch's do --- */
-
-typedef struct gr_linear_options {
-    bool no_bias;
-    gr_init weight; /* by default U(-1/sqrt(in), 1/sqrt(in)), the bias likewise */
-} gr_linear_options;
-GR_API gr_module *gr_linear_layer(gr_model *m, int64_t in, int64_t out); /* weight [out,in], bias [out] */
-GR_API gr_module *gr_linear_layer_with(gr_model *m, int64_t in, int64_t out, gr_linear_options o);
-
-typedef struct gr_conv2d_layer_options {
-    bool no_bias;
-    gr_conv2d_options conv;
-    gr_init weight; /* by default U(-b, b), b = 1/sqrt(in/groups k k), the bias likewise */
-} gr_conv2d_layer_options;
-GR_API gr_module *gr_conv2d_layer(gr_model *m, int64_t in, int64_t out, int kernel, gr_conv2d_layer_options o); /* weight [out,in/groups,k,k] */
-GR_API gr_module *gr_max_pool2d_layer(gr_model *m, gr_pool2d_options o);
-GR_API gr_module *gr_avg_pool2d_layer(gr_model *m, gr_pool2d_options o);
-GR_API gr_module *gr_flatten_layer(gr_model *m);           /* [N, ...] -> [N, rest] */
-GR_API gr_module *gr_dropout_layer(gr_model *m, double p); /* identity unless training */
-GR_API gr_module *gr_relu_layer(gr_model *m);
-GR_API gr_module *gr_leaky_relu_layer(gr_model *m, double slope);
-GR_API gr_module *gr_sigmoid_layer(gr_model *m);
-GR_API gr_module *gr_tanh_layer(gr_model *m);
-GR_API gr_module *gr_gelu_layer(gr_model *m);
-GR_API gr_module *gr_softplus_layer(gr_model *m);
-GR_API gr_module *gr_function_layer(gr_model *m, const char *type, gr_tensor *(*f)(gr_tensor *)); /* any op of one tensor */
-
 #ifdef __cplusplus
 }
 #endif
+
+#include <gradus/layers.h>
+
 #endif

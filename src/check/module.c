@@ -10,6 +10,12 @@ typedef struct module_loss {
     void *user;
 } module_loss;
 
+/* Buffers are constants; what is checked in float64 reads them so. */
+static void bind_buffer(gr_graph *g, gr_param *p)
+{
+    if (gr_param_dtype(p) == GR_F32) gr_bind(g, p, gr_cast(gr_use(g, p), GR_F64));
+}
+
 /* x: the parameters in the model's order, then the input. */
 static int record_module(gr_graph *g, gr_tensor *const *x, gr_tensor **y, void *user)
 {
@@ -17,6 +23,7 @@ static int record_module(gr_graph *g, gr_tensor *const *x, gr_tensor **y, void *
     gr_model *model = gr_module_model(m->net);
     int n = gr_model_params(model);
     for (int i = 0; i < n; i++) gr_bind(g, gr_model_param(model, i), x[i]);
+    for (int i = 0; i < gr_model_buffers(model); i++) bind_buffer(g, gr_model_buffer(model, i));
     y[0] = gr_forward(m->net, x[n]);
     if (m->loss) y[0] = m->loss(y[0], m->user);
     return 1;

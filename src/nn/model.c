@@ -1,4 +1,4 @@
-/* model.c - the life of a model, its settings, its parameters and its first error. */
+/* model.c - the life of a model, its settings and its first error. */
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
 
@@ -25,17 +25,22 @@ gr_model *gr_model_new(void)
     return m;
 }
 
+static void release_entries(gr__entries *list)
+{
+    for (int i = 0; i < list->n; i++) {
+        gr_param_release(list->at[i].param);
+        gr__free(list->at[i].name);
+    }
+    gr__free(list->at);
+}
+
 /* Frees the model with its modules and gives back its parameters (a graph or an optimizer that
  * holds one keeps it alive); NULL is fine. */
 void gr_model_free(gr_model *m)
 {
     if (!m || m == &gr__no_model) return;
-    for (int i = 0; i < m->n_params; i++) {
-        gr_param_release(m->params[i].param);
-        gr__free(m->params[i].name);
-    }
+    for (int kind = 0; kind < GR__KINDS; kind++) release_entries(&m->entries[kind]);
     for (gr_module *module = m->first; module; module = module->next) gr__free(module->path);
-    gr__free(m->params);
     gr__arena_release(&m->arena);
     gr__free(m);
 }
@@ -118,6 +123,8 @@ void gr_model_dtype(gr_model *m, gr_dtype dtype)
     else if (m != &gr__no_model) m->dtype = dtype;
 }
 
+/* Whether layers such as dropout and batch norm act as in training; at first they do. Modules that
+ * gr_module_set_training took out stay in evaluation. */
 void gr_model_set_training(gr_model *m, bool training)
 {
     if (m != &gr__no_model) m->training = training;
@@ -128,39 +135,12 @@ bool gr_model_training(const gr_model *m)
     return m->training;
 }
 
-/* --- parameters --- */
+/* --- the tree --- */
 
-int gr_model_params(const gr_model *m)
+gr_module *gr_model_module(gr_model *m, const char *path)
 {
-    return m->n_params;
-}
-
-/* Parameter i in order of creation; NULL when out of range. Belongs to the model. */
-gr_param *gr_model_param(const gr_model *m, int i)
-{
-    return i >= 0 && i < m->n_params ? m->params[i].param : NULL;
-}
-
-/* The names of the modules from the root to the parameter, then its own, joined by points. A root
- * has no name of its own, unless there are several. NULL when out of range, "" when memory is out.
- * Valid until the next change of the tree. */
-const char *gr_model_param_name(gr_model *m, int i)
-{
-    if (i < 0 || i >= m->n_params) return NULL;
-    return gr__model_settle(m) ? m->params[i].name : "";
-}
-
-gr_param *gr_model_find(gr_model *m, const char *name)
-{
-    if (!gr__model_settle(m)) return NULL;
-    for (int i = 0; i < m->n_params; i++)
-        if (strcmp(m->params[i].name, name) == 0) return m->params[i].param;
+    if (!path || !gr__model_settle(m)) return NULL;
+    for (gr_module *module = m->first; module; module = module->next)
+        if (!strcmp(module->path, path)) return module;
     return NULL;
-}
-
-int64_t gr_model_numel(const gr_model *m)
-{
-    int64_t n = 0;
-    for (int i = 0; i < m->n_params; i++) n += gr_shape_numel(gr_param_shape(m->params[i].param));
-    return n;
 }

@@ -33,7 +33,8 @@ gr_module *gr_module_new(gr_model *m, const char *type, gr_forward_fn *forward, 
     if (!state) return &m->nil;
     if (!forward)
         gr__model_fail(m, GR_ERR_ARGUMENT, "gr_module_new: '%s' has no forward function", copy);
-    *module = (gr_module){.model = m, .type = copy, .forward = forward, .state = state};
+    *module = (gr_module){.model = m, .type = copy, .forward = forward,
+                          .state_size = state_size, .state = state};
     return append(m, module);
 }
 
@@ -57,61 +58,6 @@ const char *gr_module_type(const gr_module *module)
 const char *gr_module_path(gr_module *module)
 {
     return module->state && gr__model_settle(module->model) ? module->path : "";
-}
-
-/* --- parameters --- */
-
-/* Makes room in the model's list, so that adding cannot fail. */
-static bool room_for_param(gr_model *m)
-{
-    if (m->n_params < m->cap_params) return true;
-    size_t size = sizeof *m->params, cap = m->cap_params ? 2 * (size_t)m->cap_params : 16;
-    gr__entry *more = gr__grow(m->params, (size_t)m->n_params * size, cap * size);
-    if (!more) return false;
-    m->params = more;
-    m->cap_params = (int)cap;
-    return true;
-}
-
-static bool has_param(const gr_module *module, const char *name)
-{
-    const gr_model *m = module->model;
-    for (int i = 0; i < m->n_params; i++)
-        if (m->params[i].owner == module && !strcmp(gr_param_name(m->params[i].param), name))
-            return true;
-    return false;
-}
-
-enum { INIT = 0x696e6974 }; /* keeps initial values apart from other uses of the same seed */
-
-/* Adds a parameter of the model's dtype to a module.
- *
- * name   in the module: "weight"
- * init   its first values, drawn from the model's seed and the number of the parameter
- *
- * Belongs to the model. On failure (a shape that cannot be, a name used before, memory) an inert
- * parameter, with the model in error. */
-gr_param *gr_module_param(gr_module *module, const char *name, gr_shape shape, gr_init init)
-{
-    gr_model *m = module->model;
-    bool room = module->state && room_for_param(m), usable = gr__shape_valid(&shape);
-    gr_param *p = room && usable ? gr_param_new(name, m->dtype, shape, NULL) : NULL;
-    const char *problem = NULL;
-    uint64_t stream = gr__hash_join(gr__hash_join(m->seed, INIT), (uint64_t)m->n_params);
-    if (!usable) problem = "its shape cannot be used";
-    else if (!name || !*name) problem = "it has no name";
-    else if (has_param(module, name)) problem = "its name is used twice";
-    else if (!p || !gr_param_data(p)) problem = "out of memory";
-    if (!problem && gr__init_fill(p, init, stream, &problem)) {
-        m->params[m->n_params++] = (gr__entry){p, module, NULL};
-        m->settled = false;
-        return p;
-    }
-    gr_status status = usable && (!p || !gr_param_data(p)) ? GR_ERR_MEMORY : GR_ERR_ARGUMENT;
-    gr_param_release(p);
-    gr_param *inert = gr_param_new(name, GR_DTYPES, shape, NULL);
-    gr__model_fail(m, status, "%s: parameter '%s': %s", module->type, name ? name : "", problem);
-    return inert;
 }
 
 /* --- the tree --- */
@@ -179,43 +125,22 @@ gr_module *gr_module_child(const gr_module *module, int i)
     return child;
 }
 
+/* --- modes --- */
+
+/* In evaluation (false) dropout and batch norm of this part act as they do in use, also while the
+ * model trains: how pretrained statistics are left alone. In training they follow the model. */
+void gr_module_set_training(gr_module *module, bool training)
+{
+    for (gr_module *m = module->state ? module : NULL; m; m = gr__module_next(module, m))
+        m->evaluating = !training;
+}
+
+bool gr_module_training(const gr_module *module)
+{
+    return module->model->training && !module->evaluating;
+}
+
 /* --- forward --- */
-
-/* Its forward function, in a scope of the module's name. A root without a name opens none: then
- * scopes are spelled as the names of parameters are. */
-static gr_tensor *forward_in_scope(gr_module *module, gr_graph *g, gr_tensor *x)
-{
-    char number[16];
-    const char *scope = module->name;
-    if (!scope && module->parent) {
-        snprintf(number, sizeof number, "%d", module->number);
-        scope = number;
-    }
-    if (!scope) return module->forward(module, x);
-    gr_scope_begin(g, scope);
-    gr_tensor *y = module->forward(module, x);
-    gr_scope_end_named(g, scope);
-    return y;
-}
-
-/* Records what the module computes from x, and returns it. It is recorded in a scope of the
- * module's name; errors name the line of the outermost call. Where the model is in error, so is the
- * graph. */
-gr_tensor *gr_forward(gr_module *module, gr_tensor *x)
-{
-    gr_graph *g = x ? gr_graph_of(x) : NULL;
-    if (!x) return gr_fail(NULL, "gr_forward: the input is NULL");
-    if (!g || gr_graph_status(g)) return gr_detach(x); /* inert */
-    gr_site_begin(g, GR_HERE);
-    gr_tensor *y = NULL;
-    if (!module) y = gr_fail(g, "gr_forward: the module is NULL");
-    else if (module->model->status)
-        y = gr_fail(g, "gr_forward: the model is in error: %s", module->model->message);
-    else y = forward_in_scope(module, g, x);
-    if (!y) y = gr_module_fail(module, x, "its forward function gave NULL");
-    gr_site_end(g);
-    return y;
-}
 
 /* For forward functions: puts x's graph in error with "type 'path': what", and returns the inert
  * tensor; the first error of a graph stays. */
@@ -231,20 +156,66 @@ gr_tensor *gr_module_fail(gr_module *module, const gr_tensor *x, const char *for
                    *path ? "'" : "", what);
 }
 
-/* --- sequential --- */
-
-static gr_tensor *sequential_forward(gr_module *self, gr_tensor *x)
+gr_tensor *gr__inert(gr_tensor *x)
 {
-    for (gr_module *child = self->first_child; child; child = child->sibling)
-        x = gr_forward(child, x);
-    return x;
+    return x ? gr_detach(x) : gr_output(NULL, 0);
 }
 
-/* A module that applies n modules one after the other; they become its children, named by gr_named
- * or "0", "1", ... Without any it is the identity. */
-gr_module *gr_sequential(gr_model *m, gr_module *const *modules, int n)
+/* The name of the scope in which a module records, its name in its parent. NULL for a root without a
+ * name, which opens none: then scopes are spelled as the names of parameters are. */
+static const char *scope_of(const gr_module *module, char number[16])
 {
-    gr_module *self = gr_module_new(m, "sequential", sequential_forward, 0);
-    for (int i = 0; i < n; i++) gr_module_add(self, NULL, modules[i]);
-    return self;
+    if (module->name || !module->parent) return module->name;
+    snprintf(number, 16, "%d", module->number);
+    return number;
+}
+
+static bool refuse(const gr_module *module, gr_graph *g, const char *call, gr_forward_fn *kind)
+{
+    if (!module) gr_fail(g, "%s: the module is NULL", call);
+    else if (module->model->status)
+        gr_fail(g, "%s: the model is in error: %s", call, module->model->message);
+    else if (kind && module->forward != kind)
+        gr_fail(g, "%s: not for modules of type %s", call, module->type);
+    else return false;
+    return true;
+}
+
+bool gr__module_enter(gr_module *module, const gr_tensor *x, const char *call, gr_forward_fn *kind,
+                      const void *site)
+{
+    gr_graph *g = gr_graph_of(x);
+    if (!x) gr_fail(NULL, "%s: the input is NULL", call);
+    if (!g || gr_graph_status(g)) return false;
+    gr_site_begin(g, site);
+    if (refuse(module, g, call, kind)) {
+        gr_site_end(g);
+        return false;
+    }
+    char number[16];
+    const char *scope = scope_of(module, number);
+    if (scope) gr_scope_begin(g, scope);
+    if (module->model->trace) module->model->trace(module->model->trace_user, module, NULL);
+    return true;
+}
+
+gr_tensor *gr__module_leave(gr_module *module, const gr_tensor *x, gr_tensor *y)
+{
+    gr_graph *g = gr_graph_of(x);
+    char number[16];
+    const char *scope = scope_of(module, number);
+    if (!y) y = gr_module_fail(module, x, "its forward function gave NULL");
+    if (module->model->trace) module->model->trace(module->model->trace_user, module, y);
+    if (scope) gr_scope_end_named(g, scope);
+    gr_site_end(g);
+    return y;
+}
+
+/* Records what the module computes from x, and returns it. It is recorded in a scope of the
+ * module's name; errors name the line of the outermost call. Where the model is in error, so is the
+ * graph. */
+gr_tensor *gr_forward(gr_module *module, gr_tensor *x)
+{
+    if (!gr__module_enter(module, x, "gr_forward", NULL, GR_HERE)) return gr__inert(x);
+    return gr__module_leave(module, x, module->forward(module, x));
 }

@@ -1,6 +1,23 @@
-/* names.c - paths of modules and full names of parameters, from the tree. */
+/* names.c - paths of modules and full names of what they own, from the tree. */
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
+
+/* --- the tree --- */
+
+gr_module *gr__module_next(const gr_module *root, const gr_module *module)
+{
+    if (module->first_child) return module->first_child;
+    while (module != root && !module->sibling) module = module->parent;
+    return module == root ? NULL : module->sibling;
+}
+
+bool gr__module_within(const gr_module *root, const gr_module *module)
+{
+    while (module && module != root) module = module->parent;
+    return module != NULL;
+}
+
+/* --- names --- */
 
 /* Its name, or its number among its siblings. */
 static void add_name(gr__text *t, const gr_module *module, int number)
@@ -43,17 +60,9 @@ static bool settle_roots(gr_model *m)
     return true;
 }
 
-/* The module after `module` below `root`, a parent before its children; NULL at the end. */
-static gr_module *next_below(const gr_module *root, gr_module *module)
-{
-    if (module->first_child) return module->first_child;
-    while (module != root && !module->sibling) module = module->parent;
-    return module == root ? NULL : module->sibling;
-}
-
 static bool settle_below(gr_module *root)
 {
-    for (gr_module *module = root; module; module = next_below(root, module)) {
+    for (gr_module *module = root; module; module = gr__module_next(root, module)) {
         int number = 0;
         for (gr_module *child = module->first_child; child; child = child->sibling)
             if (!set_path(child, join(module->path, child, number++))) return false;
@@ -61,13 +70,12 @@ static bool settle_below(gr_module *root)
     return true;
 }
 
-static bool settle_params(gr_model *m)
+static bool settle_entries(gr__entries *entries)
 {
-    for (int i = 0; i < m->n_params; i++) {
-        gr__entry *e = &m->params[i];
+    for (int i = 0; i < entries->n; i++) {
+        gr__entry *e = &entries->at[i];
         gr__text t = {0};
-        gr__text_add(&t, "%s%s%s", e->owner->path, *e->owner->path ? "." : "",
-                     gr_param_name(e->param));
+        gr__text_add(&t, "%s%s%s", e->owner->path, *e->owner->path ? "." : "", e->local);
         if (t.failed) {
             gr__text_release(&t);
             return false;
@@ -84,7 +92,8 @@ bool gr__model_settle(gr_model *m)
     bool done = settle_roots(m);
     for (gr_module *module = m->first; module && done; module = module->next)
         if (!module->parent) done = settle_below(module);
-    m->settled = done && settle_params(m);
-    if (!m->settled) gr__fail(GR_ERR_MEMORY, "out of memory while parameters were named");
-    return m->settled;
+    for (int kind = 0; kind < GR__KINDS && done; kind++) done = settle_entries(&m->entries[kind]);
+    m->settled = done;
+    if (!done) gr__fail(GR_ERR_MEMORY, "out of memory while parameters were named");
+    return done;
 }

@@ -1,4 +1,4 @@
-/* snapshot.c - a copy of all parameters of a model. */
+/* snapshot.c - a copy of all parameters and saved buffers of a model. */
 /* SPDX-License-Identifier: MIT */
 #include "snapshot.h"
 
@@ -12,7 +12,7 @@ static size_t bytes_of(const gr_param *p)
 gr_status gr__snapshot_init(gr__snapshot *s, gr_model *model)
 {
     *s = (gr__snapshot){.model = model};
-    for (int i = 0; i < gr_model_params(model); i++) s->bytes += bytes_of(gr_model_param(model, i));
+    for (int i = 0; i < gr_model_states(model); i++) s->bytes += bytes_of(gr_model_state(model, i));
     s->data = gr__alloc(s->bytes + 1);
     return s->data ? GR_OK : GR_ERR_MEMORY;
 }
@@ -20,8 +20,8 @@ gr_status gr__snapshot_init(gr__snapshot *s, gr_model *model)
 void gr__snapshot_take(gr__snapshot *s)
 {
     char *to = s->data;
-    for (int i = 0; i < gr_model_params(s->model); i++) {
-        const gr_param *p = gr_model_param(s->model, i);
+    for (int i = 0; i < gr_model_states(s->model); i++) {
+        const gr_param *p = gr_model_state(s->model, i);
         memcpy(to, gr_param_data(p), bytes_of(p));
         to += bytes_of(p);
     }
@@ -31,8 +31,8 @@ void gr__snapshot_take(gr__snapshot *s)
 void gr__snapshot_restore(const gr__snapshot *s)
 {
     const char *from = s->data;
-    for (int i = 0; s->taken && i < gr_model_params(s->model); i++) {
-        gr_param *p = gr_model_param(s->model, i);
+    for (int i = 0; s->taken && i < gr_model_states(s->model); i++) {
+        gr_param *p = gr_model_state(s->model, i);
         memcpy(gr_param_write(p), from, bytes_of(p));
         from += bytes_of(p);
     }
