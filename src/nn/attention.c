@@ -59,8 +59,7 @@ static gr_tensor *join_masks(gr_module *self, gr_tensor *x, gr_attention_mask m,
                              int64_t keys)
 {
     gr_tensor *scores = m.scores ? take_scores_mask(self, x, m.scores, batch) : NULL;
-    gr_tensor *padding =
-        m.padding ? take_padding(self, x, m.padding, GR_SHAPE(batch, keys)) : NULL;
+    gr_tensor *padding = m.padding ? take_padding(self, x, m.padding, GR_SHAPE(batch, keys)) : NULL;
     if (!scores || !padding) {
         gr_tensor *one = scores ? scores : padding;
         return one && gr_dtype_of(one) == GR_BOOL ? gr_logical_not(one) : one;
@@ -146,8 +145,9 @@ static gr_tensor *attend_dot(gr_module *self, gr_tensor *const *x, gr_tensor *ma
     gr_tensor *h[3];
     for (int i = 0; i < 3; i++) h[i] = split_heads(a, x[i]);
     const double dropout = gr_module_training(self) ? a->dropout : 0;
-    gr_tensor *y = gr_scaled_dot_product_attention(
-        h[Q], h[K], h[V], mask, (gr_attention_options){a->scale, dropout, causal});
+    gr_tensor *y = gr_scaled_dot_product_attention(h[Q], h[K], h[V], mask,
+                                                   (gr_attention_options){a->scale, dropout,
+                                                                          causal});
     if (weights) *weights = weights_of(y, h, a->scale, mask, causal);
     return join_heads(a, y);
 }
@@ -276,8 +276,7 @@ static void add_projections(gr_module *self, bool no_bias)
     const int64_t size = a->size[Q];
     const gr_init xavier = {.kind = GR_INIT_XAVIER_UNIFORM}, zeros = {.kind = GR_INIT_ZEROS};
     if (a->size[K] == size && a->size[V] == size)
-        a->in_weight[Q] =
-            gr_module_param(self, "in_proj_weight", GR_SHAPE(3 * size, size), xavier);
+        a->in_weight[Q] = gr_module_param(self, "in_proj_weight", GR_SHAPE(3 * size, size), xavier);
     else
         for (int i = 0; i < 3; i++)
             a->in_weight[i] = gr_module_param(self, names[i], GR_SHAPE(size, a->size[i]), xavier);
@@ -298,17 +297,20 @@ gr_module *gr_multihead_attention_layer(gr_model *m, int64_t size, int heads,
                                         gr_multihead_attention_options o)
 {
     const int64_t keys = o.keys ? o.keys : size, values = o.values ? o.values : size;
-    gr_module *self =
-        attention_layer(m, "multihead_attention",
-                        (attention){.attend = attend_multihead, .size = {size, keys, values},
-                                    .heads = heads, .batch_first = o.batch_first,
-                                    .dropout = o.dropout});
+    gr_module *self = attention_layer(m, "multihead_attention",
+                                      (attention){.attend = attend_multihead,
+                                                  .size = {size, keys, values},
+                                                  .heads = heads,
+                                                  .batch_first = o.batch_first,
+                                                  .dropout = o.dropout});
     if (!gr_module_state(self)) return self;
     if (size < 1 || heads < 1 || size % heads || keys < 1 || values < 1)
-        gr_model_fail(m, "multihead_attention: expected a size divisible by the heads, got %lld and %d",
-                      (long long)size, heads);
+        gr_model_fail(
+            m, "multihead_attention: expected a size divisible by the heads, got %lld and %d",
+            (long long)size, heads);
     else if (!(o.dropout >= 0 && o.dropout < 1))
-        gr_model_fail(m, "multihead_attention: expected dropout with 0 <= p < 1, got %g", o.dropout);
+        gr_model_fail(m, "multihead_attention: expected dropout with 0 <= p < 1, got %g",
+                      o.dropout);
     else add_projections(self, o.no_bias);
     return self;
 }
@@ -319,10 +321,11 @@ gr_module *gr_multihead_attention_layer(gr_model *m, int64_t size, int heads,
 gr_module *gr_additive_attention_layer(gr_model *m, int64_t queries, int64_t keys, int64_t hidden,
                                        bool first)
 {
-    gr_module *self = attention_layer(
-        m, "additive_attention",
-        (attention){.attend = attend_additive, .size = {queries, keys}, .heads = 1,
-                    .batch_first = first});
+    gr_module *self = attention_layer(m, "additive_attention",
+                                      (attention){.attend = attend_additive,
+                                                  .size = {queries, keys},
+                                                  .heads = 1,
+                                                  .batch_first = first});
     attention *a = gr_module_state(self);
     const gr_linear_options no_bias = {.no_bias = true};
     if (!a) return self;

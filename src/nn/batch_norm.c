@@ -37,8 +37,7 @@ static void become(gr_param *p, gr_tensor *y)
 static gr_tensor *towards(gr_tensor *running, gr_tensor *statistic, double momentum,
                           gr_tensor *batches)
 {
-    if (momentum > 0)
-        return gr_add(gr_scale(running, 1 - momentum), gr_scale(statistic, momentum));
+    if (momentum > 0) return gr_add(gr_scale(running, 1 - momentum), gr_scale(statistic, momentum));
     gr_tensor *n = gr_cast(batches, gr_dtype_of(statistic));
     return gr_add(running, gr_div(gr_sub(statistic, running), n));
 }
@@ -81,7 +80,8 @@ static gr_module *batch_norm_layer(gr_model *m, const char *type, int least, int
     batch_norm *b = gr_module_state(self);
     if (!b) return self;
     if (channels < 1 || !(o.eps >= 0) || !(o.momentum <= 1)) {
-        gr_model_fail(m, "%s: expected 1 channel or more, eps >= 0, momentum <= 1; got %lld, %g, %g",
+        gr_model_fail(m,
+                      "%s: expected 1 channel or more, eps >= 0, momentum <= 1; got %lld, %g, %g",
                       type, (long long)channels, o.eps, o.momentum);
         return self;
     }

@@ -48,8 +48,7 @@ gr_module *gr_residual(gr_model *m, gr_module *body, gr_module *shortcut)
     residual *r = gr_module_state(self);
     if (!r) return self;
     r->body = gr_module_add(self, body && body->name ? NULL : "body", body);
-    if (shortcut)
-        r->shortcut = gr_module_add(self, shortcut->name ? NULL : "shortcut", shortcut);
+    if (shortcut) r->shortcut = gr_module_add(self, shortcut->name ? NULL : "shortcut", shortcut);
     return self;
 }
 

@@ -73,8 +73,9 @@ static gr_tensor *position_forward(gr_module *self, gr_tensor *x)
     const int64_t n = s->rank == 3 ? s->dim[p->batch_first] : 0;
     bool fits = s->rank == 3 && s->dim[2] == p->size && n <= p->length;
     gr_tensor *table = gr_use(gr_graph_of(x), p->table);
-    if (!gr__expect_shape(self, x, fits, p->batch_first ? "[N, T, %lld] with T up to %lld"
-                                                        : "[T, N, %lld] with T up to %lld",
+    if (!gr__expect_shape(self, x, fits,
+                          p->batch_first ? "[N, T, %lld] with T up to %lld"
+                                         : "[T, N, %lld] with T up to %lld",
                           (long long)p->size, (long long)p->length) ||
         !gr__expect_dtype(self, x, table))
         return gr_detach(x); /* inert */

@@ -33,8 +33,8 @@ gr_module *gr_module_new(gr_model *m, const char *type, gr_forward_fn *forward, 
     if (!state) return &m->nil;
     if (!forward)
         gr__model_fail(m, GR_ERR_ARGUMENT, "gr_module_new: '%s' has no forward function", copy);
-    *module = (gr_module){.model = m, .type = copy, .forward = forward,
-                          .state_size = state_size, .state = state};
+    *module = (gr_module){
+        .model = m, .type = copy, .forward = forward, .state_size = state_size, .state = state};
     return append(m, module);
 }
 

@@ -118,9 +118,9 @@ static gr_tensor *instance_norm(gr_tensor *x, gr__affine_tensors t, const norm *
 gr_module *gr_instance_norm_layer(gr_model *m, int64_t channels, gr_instance_norm_options o)
 {
     const bool usable = channels >= 1;
-    gr_module *self =
-        norm_layer(m, "instance_norm",
-                   (norm){.apply = instance_norm, .eps = o.eps, .channels = channels}, usable);
+    gr_module *self = norm_layer(m, "instance_norm",
+                                 (norm){.apply = instance_norm, .eps = o.eps, .channels = channels},
+                                 usable);
     norm *n = gr_module_state(self);
     if (n && usable && o.affine) gr__affine_scale(&n->affine, self, GR_SHAPE(channels));
     return self;

@@ -155,7 +155,8 @@ static gr_tensor *adaptive_avg2d(gr_tensor *x, const window *p)
 /* Maximum over as many windows as give this length: [N, C, L] -> [N, C, length]. */
 gr_module *gr_adaptive_max_pool1d_layer(gr_model *m, int64_t length)
 {
-    return adaptive_layer(m, "adaptive_max_pool1d", (window){1, adaptive_max1d, {.size = {length}}});
+    return adaptive_layer(m, "adaptive_max_pool1d",
+                          (window){1, adaptive_max1d, {.size = {length}}});
 }
 
 /* Maximum over as many windows as give this size: [N, C, H, W] -> [N, C, height, width]. */
@@ -168,7 +169,8 @@ gr_module *gr_adaptive_max_pool2d_layer(gr_model *m, int64_t height, int64_t wid
 /* Mean over as many windows as give this length: [N, C, L] -> [N, C, length]. */
 gr_module *gr_adaptive_avg_pool1d_layer(gr_model *m, int64_t length)
 {
-    return adaptive_layer(m, "adaptive_avg_pool1d", (window){1, adaptive_avg1d, {.size = {length}}});
+    return adaptive_layer(m, "adaptive_avg_pool1d",
+                          (window){1, adaptive_avg1d, {.size = {length}}});
 }
 
 /* Mean over as many windows as give this size: [N, C, H, W] -> [N, C, height, width]. */

@@ -41,7 +41,8 @@ static bool check(gr_module *self, gr_tensor *x)
     if (!gr__expect_shape(self, x, s->rank == 3 && s->dim[2] == r->in,
                           first ? "[N, T, %lld]" : "[T, N, %lld]", (long long)r->in))
         return false;
-    const int64_t rows = s->dim[first ? 0 : 1], carried = r->h ? gr_param_shape(r->h)->dim[1] : rows;
+    const int64_t rows = s->dim[first ? 0 : 1],
+                  carried = r->h ? gr_param_shape(r->h)->dim[1] : rows;
     return gr__expect_shape(self, x, rows == carried, "batches of %lld, whose state is carried",
                             (long long)carried);
 }
@@ -134,8 +135,7 @@ static gr_param *add(gr_module *self, const char *what, int i, bool both, gr_sha
     const int directions = both ? 2 : 1;
     const gr_init uniform = {.kind = GR_INIT_UNIFORM, .a = 1 / sqrt((double)r->hidden)};
     char name[48];
-    snprintf(name, sizeof name, "%s_l%d%s", what, i / directions,
-             i % directions ? "_reverse" : "");
+    snprintf(name, sizeof name, "%s_l%d%s", what, i / directions, i % directions ? "_reverse" : "");
     return gr_module_param(self, name, shape, uniform);
 }
 
@@ -160,10 +160,11 @@ static bool usable(gr_model *m, const char *type, int64_t in, int64_t hidden,
     if (in >= 1 && hidden >= 1 && o->layers >= 0 && o->layers <= MOST / 2 && o->dropout >= 0 &&
         o->dropout <= 1 && o->carry >= 0)
         return true;
-    gr_model_fail(m,
-                  "%s: expected sizes of at least 1, up to %d layers, a probability as dropout; got "
-                  "%lld -> %lld, %d and %g",
-                  type, MOST / 2, (long long)in, (long long)hidden, o->layers, o->dropout);
+    gr_model_fail(
+        m,
+        "%s: expected sizes of at least 1, up to %d layers, a probability as dropout; got "
+        "%lld -> %lld, %d and %g",
+        type, MOST / 2, (long long)in, (long long)hidden, o->layers, o->dropout);
     return false;
 }
 

@@ -108,7 +108,8 @@ static gr_tensor *call(gr_module *module, gr_tensor *x, const others *o, const c
     gr_forward_fn *many = o->memory ? decoder_forward : encoder_forward;
     gr_forward_fn *kind = module && module->forward == many ? many : one;
     if (!gr__module_enter(module, x, name, kind, site)) return gr__inert(x);
-    gr_tensor *y = kind == one ? run_layer(module->state, x, o) : run_stack(module->state, x, o, name);
+    gr_tensor *y = kind == one ? run_layer(module->state, x, o)
+                               : run_stack(module->state, x, o, name);
     return gr__module_leave(module, x, y);
 }
 
@@ -135,8 +136,8 @@ gr_tensor *gr_decoder_forward(gr_module *module, gr_tensor *x, gr_tensor *memory
 static gr_module *add_attention(gr_module *self, const char *name, int64_t size, int heads,
                                 const gr_transformer_options *o)
 {
-    const gr_multihead_attention_options options = {
-        .batch_first = o->batch_first, .dropout = o->dropout};
+    const gr_multihead_attention_options options = {.batch_first = o->batch_first,
+                                                    .dropout = o->dropout};
     gr_model *m = gr_module_model(self);
     return gr_module_add(self, name, gr_multihead_attention_layer(m, size, heads, options));
 }
@@ -169,7 +170,8 @@ static gr_module *make_layer(gr_model *m, bool decoder, int64_t size, int heads,
                              gr_transformer_options o)
 {
     const char *type = decoder ? "transformer_decoder_layer" : "transformer_encoder_layer";
-    gr_module *self = gr_module_new(m, type, decoder ? decoder_layer_forward : encoder_layer_forward,
+    gr_module *self = gr_module_new(m, type,
+                                    decoder ? decoder_layer_forward : encoder_layer_forward,
                                     sizeof(layer));
     layer *l = gr_module_state(self);
     if (!l) return self;
@@ -193,8 +195,8 @@ static gr_module *make_stack(gr_model *m, bool decoder, int layers, int64_t size
                              gr_transformer_options o)
 {
     const char *type = decoder ? "transformer_decoder" : "transformer_encoder";
-    gr_module *self =
-        gr_module_new(m, type, decoder ? decoder_forward : encoder_forward, sizeof(stack));
+    gr_module *self = gr_module_new(m, type, decoder ? decoder_forward : encoder_forward,
+                                    sizeof(stack));
     stack *s = gr_module_state(self);
     if (!s) return self;
     if (layers < 1) gr_model_fail(m, "%s: expected 1 layer or more, got %d", type, layers);
