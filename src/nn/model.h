@@ -38,7 +38,7 @@ typedef struct gr__entries {
     int n, cap;
 } gr__entries;
 
-/* Told of every module that has computed y while a summary is made. */
+/* Told of every module that begins (y NULL) or has computed y, while a summary is made. */
 typedef void gr__trace_fn(void *user, gr_module *module, gr_tensor *y);
 
 struct gr_model {

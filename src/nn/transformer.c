@@ -70,9 +70,12 @@ static gr_tensor *call(gr_module *module, gr_tensor *x, const others *o, const c
 
 static gr_tensor *run_stack(const stack *s, gr_tensor *x, const others *o, const char *name)
 {
+    gr_tensor *y = x;
+    if (!gr__module_enter(s->layers, x, name, NULL, NULL)) return gr__inert(x);
     for (gr_module *child = s->layers->first_child; child; child = child->sibling)
-        x = call(child, x, o, name, NULL);
-    return s->norm ? gr_forward(s->norm, x) : x;
+        y = call(child, y, o, name, NULL);
+    y = gr__module_leave(s->layers, x, y);
+    return s->norm ? gr_forward(s->norm, y) : y;
 }
 
 static gr_tensor *encoder_layer_forward(gr_module *self, gr_tensor *x)
