@@ -281,16 +281,6 @@ static gr_tensor *prelu_forward(gr_module *self, gr_tensor *x)
     return gr_prelu(x, w);
 }
 
-static void fill(gr_param *p, double value)
-{
-    const int64_t n = gr_shape_numel(gr_param_shape(p));
-    void *data = gr_param_write(p);
-    for (int64_t i = 0; i < n && data; i++) {
-        if (gr_param_dtype(p) == GR_F64) ((double *)data)[i] = value;
-        else ((float *)data)[i] = (float)value;
-    }
-}
-
 /* x > 0 ? x : w x with the parameter weight [channels], 0.25 at first: one for each channel of
  * [N, channels, ...], or one for all. He et al., "Delving deep into rectifiers", 2015. */
 gr_module *gr_prelu_layer(gr_model *m, int64_t channels)
@@ -302,8 +292,8 @@ gr_module *gr_prelu_layer(gr_model *m, int64_t channels)
         gr_model_fail(m, "prelu: expected 1 channel or more, got %lld", (long long)channels);
         return self;
     }
-    s->weight = gr_module_param(self, "weight", GR_SHAPE(channels), (gr_init){0});
-    fill(s->weight, 0.25);
+    const gr_init quarter = {.kind = GR_INIT_CONSTANT, .a = 0.25};
+    s->weight = gr_module_param(self, "weight", GR_SHAPE(channels), quarter);
     return self;
 }
 
