@@ -41,7 +41,7 @@ static void raw_vjp(gr_pullback *p)
     const raw_attrs *a = p->attrs;
     gr__fail_at(p->graph, GR_ERR_ARGUMENT, NULL,
                 "%s: its backward is a C function, which cannot be differentiated again; give the "
-                "op a vjp made of ops for second derivatives",
+                "op a vjp made of ops for second derivatives and forward mode",
                 a->op->name);
 }
 
