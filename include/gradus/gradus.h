@@ -16,5 +16,6 @@
 #include <gradus/check.h>
 #include <gradus/check_raw.h>
 #include <gradus/explain.h>
+#include <gradus/profile.h>
 
 #endif

@@ -188,6 +188,8 @@ struct gr_op {
     gr_status (*backward[GR_DTYPES])(gr_exec *e);
 
     void (*branch)(const gr_exec *e, gr_branch *b); /* for non-smooth ops; in and out row-major */
+    double (*flops)(const gr_exec *e); /* operations of one call, by its shapes: there are no data.
+                                        * NULL: one per element of an element-wise op, else unknown */
     const gr_sample *samples;                       /* ends with a NULL name */
 };
 
@@ -238,6 +240,17 @@ GR_API const char *gr_node_scope(const gr_node *node, char *text, size_t size); 
 /* Called after each node is evaluated, with row-major views of what it read and made. */
 typedef void gr_observer(void *user, const gr_node *node, const gr_exec *e);
 GR_API void gr_graph_observe(gr_graph *g, gr_observer *observer, void *user); /* NULL: none */
+
+/* What computing a node took. */
+typedef struct gr_run {
+    int64_t begun, ended;  /* nanoseconds of the monotonic clock */
+    int64_t read, written; /* bytes of its inputs and outputs; 0 for a view */
+    int64_t peak;          /* bytes of large values that the graph held meanwhile, at most */
+} gr_run;
+
+typedef void gr_tracer(void *user, const gr_node *node, const gr_run *run);
+GR_API void gr_graph_trace(gr_graph *g, gr_tracer *tracer, void *user); /* after each node is computed; NULL: none */
+GR_API double gr_node_flops(const gr_node *node); /* floating-point operations; NaN: not known */
 
 #ifdef __cplusplus
 }

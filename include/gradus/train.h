@@ -5,6 +5,7 @@
 
 #include <gradus/data.h>
 #include <gradus/optim.h>
+#include <gradus/profile.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -39,6 +40,7 @@ typedef struct gr_fit_options {
     double fill;                  /* what enters at the edge then; 0 */
     bool one_cycle;               /* the optimizer's rate is the peak of a one-cycle schedule */
     bool progress;                /* a bar on standard error (plain lines where that is no terminal) */
+    gr_profile *profile;          /* counts what is computed; NULL: nobody does */
     void (*on_epoch)(void *user, const gr_epoch *e);
     void *user;
 } gr_fit_options;

@@ -43,6 +43,8 @@ typedef struct gr__text {
 
 void gr__text_add(gr__text *t, const char *format, ...) GR_PRINTF(2, 3);
 void gr__text_add_bytes(gr__text *t, const void *bytes, size_t n);
+/* As much as fits into text [size], and a NUL; gives the length of the whole, 0 when failed. */
+size_t gr__text_copy(const gr__text *t, char *text, size_t size);
 void gr__text_release(gr__text *t);
 
 /* --- arena: bump allocation, everything freed at once --- */
@@ -103,6 +105,10 @@ uint64_t gr__hash_join(uint64_t h, uint64_t x);
  * number of threads, the order does. One chunk runs on the caller. */
 typedef void gr__range_fn(void *ctx, int64_t begin, int64_t end);
 void gr__parallel_for(int64_t n, int64_t grain, gr__range_fn *body, void *ctx);
+
+/* --- time --- */
+
+int64_t gr__nanoseconds(void); /* of the monotonic clock */
 
 /* --- places in the user's program --- */
 

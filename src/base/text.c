@@ -42,6 +42,14 @@ void gr__text_add(gr__text *t, const char *format, ...)
     va_end(again);
 }
 
+size_t gr__text_copy(const gr__text *t, char *text, size_t size)
+{
+    size_t n = t->failed || !size ? 0 : t->len < size ? t->len : size - 1;
+    if (n) memcpy(text, t->data, n);
+    if (size) text[n] = 0;
+    return t->failed ? 0 : t->len;
+}
+
 void gr__text_release(gr__text *t)
 {
     gr__free(t->data);

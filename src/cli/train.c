@@ -12,7 +12,7 @@
 /* --- options --- */
 
 typedef struct request {
-    const char *model, *data, *out;
+    const char *model, *data, *out, *profile;
     int64_t epochs, batch, seed, threads; /* but for the seed, 0: the recipe's */
     double lr;                            /* the same */
     bool json;
@@ -41,6 +41,8 @@ static int parse(int argc, char **argv, request *q)
         {"threads", &option_whole, &q->threads, "N", "default: 1 for the digits, else one per core",
          1, 1024},
         {"out", &option_text, &q->out, "DIR", "folder for the results (default: out)", 0, 0},
+        {"profile", &option_text, &q->profile, "FILE",
+         "where time and memory go: JSON, also for chrome://tracing", 0, 0},
         {"json", &option_flag, &q->json, NULL, "one JSON object as the last line of output", 0, 0},
         {0}};
     const usage u = {"train",      "train a network and evaluate it on held-out data",
@@ -73,12 +75,14 @@ typedef struct trained {
     gr_module *net;
     gr_history history;
     gr_evaluation test;
+    gr_profile *profile; /* NULL: none was asked for */
     double seconds;
 } trained;
 
 static void release(trained *t)
 {
     gr_history_release(&t->history);
+    gr_profile_free(t->profile);
     gr_model_free(t->model);
 }
 
@@ -96,6 +100,7 @@ static gr_status fit(const request *q, const split *s, trained *t)
                                                .shift = r->shift,
                                                .fill = -s->scaling.mean / s->scaling.std,
                                                .one_cycle = true,
+                                               .profile = t->profile,
                                                .progress = true},
                               &t->history);
     t->seconds = gr__seconds() - begun;
@@ -103,15 +108,20 @@ static gr_status fit(const request *q, const split *s, trained *t)
     return status;
 }
 
-static gr_status train(const request *q, const split *s, trained *t, int64_t *confusion)
+static gr_status train(const request *q, const split *s, trained *t, bool profiled,
+                       int64_t *confusion)
 {
     *t = (trained){.model = gr_model_new()};
+    if (profiled) t->profile = gr_profile_new((gr_profile_options){0});
+    if (profiled && gr_profile_write(t->profile, q->profile)) /* found out before the training */
+        return GR_ERR_FILE;
     gr_model_seed(t->model, (uint64_t)q->seed);
     t->net = q->network->build(t->model, &s->train->shape, s->train->classes);
     fprintf(stderr, "%s: %lld parameters, %lld training samples, %lld test samples, %d thread%s\n",
             q->network->name, (long long)gr_model_numel(t->model), (long long)s->train->n,
             (long long)s->test->n, gr_threads(), gr_threads() > 1 ? "s" : "");
     gr_status status = fit(q, s, t);
+    if (!status && t->profile) status = gr_profile_write(t->profile, q->profile);
     return status ? status : gr_evaluate(t->net, s->test, &t->test, confusion);
 }
 
@@ -150,10 +160,20 @@ static bool report_json(const request *q, const outcome *o)
     return printed;
 }
 
+static void add_profile(const gr_profile *p, gr__text *t)
+{
+    size_t n = gr_profile_text(p, NULL, 0);
+    char *text = n ? gr__alloc(n + 1) : NULL;
+    if (!text) t->failed = true;
+    else if (gr_profile_text(p, text, n + 1)) gr__text_add(t, "%s\n", text);
+    gr__free(text);
+}
+
 static bool report_table(const request *q, const outcome *o)
 {
     gr__text t = {0};
     gr__table table = {.align = "lr"};
+    if (o->trained.profile) add_profile(o->trained.profile, &t);
     gr__table_cell(&table, "%s on %s", q->network->name, q->data);
     gr__table_cell(&table, " ");
     gr__table_cell(&table, "test accuracy");
@@ -182,7 +202,7 @@ static gr_status train_harder(const request *q, outcome *o)
     gr_status status = source_harder(&s);
     if (status) return status;
     fprintf(stderr, "once more without the writers of the last 360 rows, to be tested on them\n");
-    status = train(q, &s, &t, NULL);
+    status = train(q, &s, &t, false, NULL);
     *o = (outcome){o->trained, true, t.test.accuracy, t.seconds};
     release(&t);
     split_release(&s);
@@ -194,7 +214,7 @@ static gr_status train_all(const request *q, const split *s, const folder *f, ou
     size_t classes = (size_t)s->train->classes;
     int64_t *confusion = gr__calloc(classes * classes * sizeof *confusion);
     if (!confusion) return GR_ERR_MEMORY;
-    gr_status status = train(q, s, &o->trained, confusion);
+    gr_status status = train(q, s, &o->trained, q->profile != NULL, confusion);
     if (!status) status = train_harder(q, o);
     const results r = {q->network,         q->data, o->trained.model, o->trained.net,
                        o->trained.history, s,       confusion,        (int)q->batch};

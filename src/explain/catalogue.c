@@ -3,8 +3,6 @@
 #include "json.h"
 #include <gradus/explain.h>
 
-#include <string.h>
-
 static void add_attribute(gr__json_writer *w, const gr_field *f)
 {
     gr__json_object(w, NULL);
@@ -34,15 +32,6 @@ static void add_op(gr__json_writer *w, const gr_op *op)
     gr__json_close(w);
 }
 
-static size_t copy(const gr__text *t, char *text, size_t size)
-{
-    if (t->failed) return 0;
-    size_t n = t->len < size ? t->len : size ? size - 1 : 0;
-    if (size) memcpy(text, t->data, n);
-    if (size) text[n] = 0;
-    return t->len;
-}
-
 /* The library's ops as one JSON object, {"ops":[...]}: of each its name, family, inputs (-1: any
  * number, at least one), how many of the last of them are optional, outputs, attributes (name,
  * type, count; the values of an enum), whether a gradient can flow through it, whether it is
@@ -62,7 +51,7 @@ size_t gr_ops_json(const gr_op *op, char *text, size_t size)
     for (int i = 0, n = op ? 0 : gr_op_count(); i < n; i++) add_op(&w, gr_op_at(i));
     gr__json_close(&w);
     gr__json_close(&w);
-    size_t length = copy(&t, text, size);
+    size_t length = gr__text_copy(&t, text, size);
     gr__text_release(&t);
     return length;
 }

@@ -73,6 +73,11 @@ static gr_status acc_forward_f64(gr_exec *e)
     return run_acc(e, acc_f64);
 }
 
+static double acc_flops(const gr_exec *e)
+{
+    return (double)gr_shape_numel(e->out[0].shape);
+}
+
 static void acc_vjp(gr_pullback *p)
 {
     p->dx[0] = p->dy[0];
@@ -99,6 +104,7 @@ const gr_op gr__acc_op = {
     .flags = GR_OP_STRIDED | GR_OP_INPLACE | GR_OP_LINEAR,
     .forward = {[GR_F32] = acc_forward_f32, [GR_F64] = acc_forward_f64},
     .vjp = acc_vjp,
+    .flops = acc_flops,
     .samples = acc_samples,
 };
 

@@ -275,12 +275,18 @@ bool gr__param_current(gr_tensor *t)
     return false;
 }
 
-static bool compute(gr_node *node)
+static bool run_op(gr_node *node)
 {
     const gr_op *op = node->op;
     if (op->view) return run_view(node);
     if (!gr__is_elementwise(op)) return run_kernel(node);
     return gr__run_elementwise(node) || out_of_memory(node);
+}
+
+static bool compute(gr_node *node)
+{
+    if (node->out[0].graph->tracer) return gr__run_traced(node, run_op);
+    return run_op(node);
 }
 
 /* The same, watched; see guard.c. */

@@ -175,6 +175,8 @@ struct gr_graph {
 
     gr_observer *observer;
     void *observer_user;
+    gr_tracer *tracer;
+    void *tracer_user;
 
     gr__scratch scratches[GR__SCRATCHES]; /* the outermost first */
 };
@@ -263,6 +265,7 @@ bool gr__guard_verdict(const gr_node *node, const uint64_t *before);
 gr_dtype gr__kernel_dtype(gr_tensor *const *in, int n, gr_dtype output);
 bool gr__run_elementwise(gr_node *node); /* false: out of memory */
 bool gr__run(gr_node *node); /* computes the outputs; all inputs must have data */
+bool gr__run_traced(gr_node *node, bool (*run)(gr_node *)); /* the same, told to the tracer */
 /* Computes the targets with all they need; `backward` lets saved values go. */
 gr_status gr__evaluate(gr_graph *g, gr_tensor *const *targets, int n, bool backward);
 bool gr__param_current(gr_tensor *t); /* false, with the error set, when its parameter has changed */

@@ -297,6 +297,19 @@ static const gr_sample attention_samples[] = {
     {0},
 };
 
+/* Products with k and with v, by q (or dq, [...,L,E]) and y (or dy, [...,L,V]). */
+static double products(const gr_shape *k, const gr_shape *q, double n_q, const gr_shape *y,
+                       double n_y)
+{
+    double keys = (double)k->dim[k->rank - 2];
+    return 2 * keys * (n_q * (double)gr_shape_numel(q) + n_y * (double)gr_shape_numel(y));
+}
+
+static double attention_flops(const gr_exec *e)
+{
+    return products(e->in[K].shape, e->in[Q].shape, 1, e->out[Y].shape, 1);
+}
+
 static const gr_op attention_op = {
     .name = "scaled_dot_product_attention",
     .family = "attention",
@@ -316,6 +329,7 @@ static const gr_op attention_op = {
     .infer = attention_infer,
     .forward = {[GR_F32] = attention_forward, [GR_F64] = attention_forward},
     .vjp = attention_vjp,
+    .flops = attention_flops,
     .samples = attention_samples,
 };
 
@@ -434,6 +448,12 @@ static const gr_sample grad_samples[] = {
     {0},
 };
 
+/* The scores again, dq and dk; dy v^T and dv. */
+static double grad_flops(const gr_exec *e)
+{
+    return products(e->in[GRAD_K].shape, e->in[GRAD_Q].shape, 3, e->in[GRAD_DY].shape, 2);
+}
+
 static const gr_op grad_op = {
     .name = "attention_grad",
     .family = "attention",
@@ -453,6 +473,7 @@ static const gr_op grad_op = {
     .infer = grad_infer,
     .forward = {[GR_F32] = grad_forward, [GR_F64] = grad_forward},
     .vjp = grad_vjp,
+    .flops = grad_flops,
     .samples = grad_samples,
 };
 

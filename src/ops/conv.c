@@ -174,6 +174,11 @@ static gr_status conv2d_forward(gr_exec *e)
     return gr__conv2d_compute(e, GR__CONV_FORWARD, e->in[0].shape, e->in[1].shape, e->attrs);
 }
 
+static double conv2d_flops(const gr_exec *e)
+{
+    return gr__conv2d_flops(e->in[1].shape, e->out[0].shape);
+}
+
 static void conv2d_vjp(gr_pullback *p)
 {
     gr_tensor *x = p->x[0], *w = p->x[1], *dy = p->dy[0];
@@ -229,6 +234,7 @@ static const gr_op conv2d_op = {
     .infer = conv2d_infer,
     .forward = {[GR_F32] = conv2d_forward, [GR_F64] = conv2d_forward},
     .vjp = conv2d_vjp,
+    .flops = conv2d_flops,
     .samples = conv2d_samples,
 };
 

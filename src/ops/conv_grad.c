@@ -76,6 +76,11 @@ static gr_status input_grad_forward(gr_exec *e)
     return gr__conv2d_compute(e, GR__CONV_INPUT_GRAD, e->out[0].shape, e->in[1].shape, &a->conv);
 }
 
+static double input_grad_flops(const gr_exec *e)
+{
+    return gr__conv2d_flops(e->in[1].shape, e->in[0].shape);
+}
+
 /* dx is linear in dy and in w; u is the cotangent of dx. */
 static void input_grad_vjp(gr_pullback *p)
 {
@@ -115,6 +120,7 @@ static const gr_op input_grad_op = {
     .infer = input_grad_infer,
     .forward = {[GR_F32] = input_grad_forward, [GR_F64] = input_grad_forward},
     .vjp = input_grad_vjp,
+    .flops = input_grad_flops,
     .samples = input_grad_samples,
 };
 
@@ -136,6 +142,11 @@ static gr_status weight_grad_forward(gr_exec *e)
 {
     const gr__conv2d_grad_attrs *a = e->attrs;
     return gr__conv2d_compute(e, GR__CONV_WEIGHT_GRAD, e->in[0].shape, e->out[0].shape, &a->conv);
+}
+
+static double weight_grad_flops(const gr_exec *e)
+{
+    return gr__conv2d_flops(e->out[0].shape, e->in[1].shape);
 }
 
 /* dw is linear in x and in dy; v is the cotangent of dw. */
@@ -173,6 +184,7 @@ static const gr_op weight_grad_op = {
     .infer = weight_grad_infer,
     .forward = {[GR_F32] = weight_grad_forward, [GR_F64] = weight_grad_forward},
     .vjp = weight_grad_vjp,
+    .flops = weight_grad_flops,
     .samples = weight_grad_samples,
 };
 

@@ -28,6 +28,12 @@ bool gr__conv2d_check_geometry(gr_infer *c, const gr_shape *x, const gr_shape *w
 gr_status gr__conv2d_compute(gr_exec *e, gr__conv_kind kind, const gr_shape *x, const gr_shape *w,
                              const gr_conv2d_options *given);
 
+/* Of w, [O,C/groups,KH,KW], giving y, [N,O,OH,OW]; the adjoints take as many. */
+static inline double gr__conv2d_flops(const gr_shape *w, const gr_shape *y)
+{
+    return 2 * (double)gr_shape_numel(y) * (double)(w->dim[1] * w->dim[2] * w->dim[3]);
+}
+
 /* --- the adjoints, as VJPs and the transposed convolution use them --- */
 
 gr_tensor *gr__conv2d_input_grad(gr_tensor *dy, gr_tensor *w, const gr_conv2d_options *o,

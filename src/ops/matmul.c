@@ -113,6 +113,12 @@ static gr_status matmul_forward(gr_exec *e)
     return GR_OK;
 }
 
+static double matmul_flops(const gr_exec *e)
+{
+    const gr_shape *a = e->in[0].shape;
+    return 2 * (double)gr_shape_numel(e->out[0].shape) * (double)a->dim[a->rank - 1];
+}
+
 static void matmul_vjp(gr_pullback *p)
 {
     if (p->wants[0]) p->dx[0] = gr_matmul(p->dy[0], gr_transpose(p->x[1], -2, -1));
@@ -143,6 +149,7 @@ static const gr_op matmul_op = {
     .infer = matmul_infer,
     .forward = {[GR_F32] = matmul_forward, [GR_F64] = matmul_forward},
     .vjp = matmul_vjp,
+    .flops = matmul_flops,
     .samples = matmul_samples,
 };
 
@@ -310,6 +317,7 @@ static const gr_op linear_op = {
     .infer = linear_infer,
     .forward = {[GR_F32] = linear_forward, [GR_F64] = linear_forward},
     .vjp = linear_vjp,
+    .flops = matmul_flops,
     .samples = linear_samples,
 };
 

@@ -111,6 +111,7 @@ static const gr_op lstm_sequence_grad_op = {
     .infer = grad_infer,
     .forward = {[GR_F32] = grad_forward, [GR_F64] = grad_forward},
     .vjp = grad_vjp,
+    .flops = gr__sequence_flops,
     .samples = grad_samples,
 };
 
@@ -218,6 +219,7 @@ static const gr_op lstm_sequence_op = {
     .infer = sequence_infer,
     .forward = {[GR_F32] = sequence_forward, [GR_F64] = sequence_forward},
     .vjp = sequence_vjp,
+    .flops = gr__sequence_flops,
     .samples = sequence_samples,
 };
 

@@ -121,6 +121,7 @@ static const gr_op rnn_sequence_grad_op = {
     .infer = grad_infer,
     .forward = {[GR_F32] = grad_forward, [GR_F64] = grad_forward},
     .vjp = grad_vjp,
+    .flops = gr__sequence_flops,
     .branch = grad_branch,
     .samples = grad_samples,
 };
@@ -225,6 +226,7 @@ static const gr_op rnn_sequence_op = {
     .infer = sequence_infer,
     .forward = {[GR_F32] = sequence_forward, [GR_F64] = sequence_forward},
     .vjp = sequence_vjp,
+    .flops = gr__sequence_flops,
     .branch = sequence_branch,
     .samples = sequence_samples,
 };

@@ -124,6 +124,11 @@ static gr_status sum_integers(gr_exec *e)
     return GR_OK;
 }
 
+static double sum_flops(const gr_exec *e)
+{
+    return (double)gr_shape_numel(e->in[0].shape);
+}
+
 static void sum_vjp(gr_pullback *p)
 {
     p->dx[0] = gr__axes_spread(p, p->dy[0]);
@@ -141,6 +146,7 @@ static const gr_op sum_op = {
     .infer = sum_infer,
     .forward = {sum_forward, sum_forward, sum_integers, sum_integers, sum_integers},
     .vjp = sum_vjp,
+    .flops = sum_flops,
     .samples = gr__axes_samples,
 };
 

@@ -86,6 +86,13 @@ gr_status gr__sequence_of(gr_exec *e, int required, gr__recurrence *r)
     return gr__check_index(e, required, "lengths", r->steps + 1);
 }
 
+double gr__sequence_flops(const gr_exec *e)
+{
+    const gr_shape *first = e->in[0].shape;
+    double rows = (double)first->dim[0] * (double)first->dim[1];
+    return 2 * rows * (double)gr_shape_numel(e->in[1].shape);
+}
+
 void *gr__row_scratch(gr_exec *e, const gr__recurrence *r, int gates)
 {
     size_t rows = (size_t)r->batch * (size_t)gates * (size_t)r->hidden;

@@ -30,6 +30,7 @@ bool gr__sequence_infer(gr_infer *c, const char *what, int width, int gates, int
                         gr__sizes *s);
 /* What all sequences have in common; lengths are checked. */
 gr_status gr__sequence_of(gr_exec *e, int required, gr__recurrence *r);
+double gr__sequence_flops(const gr_exec *e); /* of the products with w_hh, which rule */
 void *gr__row_scratch(gr_exec *e, const gr__recurrence *r, int gates); /* [N, gates H] or NULL */
 void gr__copy_value(const gr_value *from, gr_value *to);
 /* The part of w_hh's cotangent that all steps make: d^T h_before, d being [T,N,GH]. */

@@ -97,6 +97,7 @@ static gr_status prepare(fit *f)
     if (!f->loader) return GR_ERR_ARGUMENT;
     f->graph = gr_graph_new();
     gr_graph_seed(f->graph, f->o.seed);
+    gr_graph_profile(f->graph, f->o.profile);
     f->history.epochs = gr__calloc((size_t)f->o.epochs * sizeof *f->history.epochs);
     if (!f->history.epochs) return GR_ERR_MEMORY;
     if (f->o.patience) status = gr__snapshot_init(&f->best, gr_module_model(f->net));

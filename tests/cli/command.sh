@@ -95,6 +95,11 @@ holds 'one line of JSON alone' test "$(wc -l <"$work/stdout")" = 1
 
 # --- failures leave nothing behind ---
 
+expect 1 "$work/nowhere/p.json" \
+    "$gradus" train mlp --epochs 1 --profile "$work/nowhere/p.json" --out "$work/none"
+holds 'no results without the profile' test ! -e "$work/none"
+holds 'found out before the training' test "$(grep -c epoch "$work/stderr")" = 0
+
 expect 1 'cannot open' "$gradus" train mlp --data "$work/nowhere" --out "$work/none"
 holds 'no folder without data' test ! -e "$work/none"
 touch "$work/file"
@@ -136,7 +141,11 @@ expect 0 accuracy "$gradus" predict --weights "$work/new/out/model.safetensors" 
 holds 'the same accuracy from the file' test "$(field accuracy)" = "$accuracy"
 expect 0 'and 349 more' "$gradus" predict --weights "$work/new/out/model.safetensors" --limit 10
 
-expect 0 test_accuracy "$gradus" train lenet5 --epochs 3 --seed 5 --json --out "$work/again"
+expect 0 test_accuracy "$gradus" train lenet5 --epochs 3 --seed 5 --json --out "$work/again" \
+    --profile "$work/profile.json"
+holds 'a table beside JSON would be in its way' test "$(wc -l <"$work/stdout")" = 1
+holds 'the profile has a trace' grep -q '"traceEvents":\[{"name":"thread_name"' "$work/profile.json"
+holds 'the profile has ops and scopes' grep -q '"name":"conv2",' "$work/profile.json"
 holds 'the same seed, the same bits' cmp "$work/new/out/model.safetensors" "$work/again/model.safetensors"
 
 expect 0 PASS "$gradus" check --model lenet5 --weights "$work/again/model.safetensors" --batch 2
@@ -173,6 +182,8 @@ done
 expect 0 '61706 parameters' "$gradus" train lenet5 --data "$work/mnist" --epochs 1 --out "$work/m"
 expect 1 'trained on samples [1,28,28], the data has [1,8,8]' \
     "$gradus" predict --weights "$work/m/model.safetensors"
+expect 0 'outside of ops' \
+    "$gradus" train mlp --data "$work/mnist" --epochs 1 --out "$work/m2" --profile "$work/p.json"
 expect 0 'of 7 images' "$gradus" predict --weights "$work/m/model.safetensors" --data "$work/mnist"
 printf '\12' | dd of="$work/mnist/train-labels-idx1-ubyte" bs=1 seek=10 conv=notrunc 2>"$work/stderr"
 expect 1 'expected 0 to 9, got 10' "$gradus" train mlp --data "$work/mnist" --out "$work/none"
