@@ -17,12 +17,6 @@ enum { GR__CHUNK = 16384 }; /* elements that one thread takes at a time */
 
 /* --- an optimizer --- */
 
-typedef struct gr__group {
-    char *pattern; /* NULL: of the first group, which holds what fits no other */
-    gr_param_group settings;
-    double lr, momentum; /* of the running step */
-} gr__group;
-
 /* What a group asks of a gradient g before the rule sees it:
  *   d = clamp(scale g, -limit, limit) + decay w + l1 sign(w), then w = keep w */
 typedef struct gr__tuning {
@@ -30,17 +24,23 @@ typedef struct gr__tuning {
     double scale, limit, decay, l1, keep;
 } gr__tuning;
 
-/* A parameter with the states of the rule; from `w` on what the running step needs. */
+typedef struct gr__group {
+    char *pattern; /* NULL: of the first group, which holds what fits no other */
+    gr_param_group settings;
+    double lr, momentum; /* of the running step */
+    gr__tuning tuning;
+} gr__group;
+
+/* A parameter with the states of the rule. */
 typedef struct gr__slot {
     gr_param *param; /* counted */
     void *states;    /* rule.n_states arrays of the parameter's size */
     double scalars[GR_RULE_SCALARS];
     int64_t steps; /* taken with this parameter */
     int group;
-    void *w;
-    const void *g;
-    int64_t first, n; /* elements first .. first + n of the line; n 0: no gradient, no step */
-    gr__tuning tuning;
+    gr_dtype dtype;
+    int64_t first;   /* of its elements on the line */
+    gr_update whole; /* of the running step; n 0: no gradient, no step */
 } gr__slot;
 
 typedef struct gr__lbfgs gr__lbfgs;
@@ -57,10 +57,10 @@ struct gr_optimizer {
     double *partials; /* of sums over all gradients, one for each chunk */
     gr__lbfgs *lbfgs; /* NULL: the rule does it */
     double base_lr;
-    double clip_norm, clip; /* 0: none; the factor of the running step */
-    gr_schedule schedule;   /* its lr NULL: none */
-    gr_schedule *parts;     /* a copy of those of a sequence */
-    int64_t scheduled;      /* the step at which it began */
+    double clip_norm;     /* 0: none */
+    gr_schedule schedule; /* its lr NULL: none */
+    gr_schedule *parts;   /* a copy of those of a sequence */
+    int64_t scheduled;    /* the step at which it began */
     int64_t steps;
     gr_status status;
     char message[400];

@@ -25,7 +25,7 @@ static gr_status fill_slot(gr__slot *s, const gr_rule *rule, gr_model *m, int i)
     for (int k = 0; k < rule->n_states; k++)
         if (rule->state_start[k] != 0)
             gr__around_of(dtype)->fill(n, states + (size_t)k * bytes, rule->state_start[k]);
-    *s = (gr__slot){.param = gr_param_retain(p), .states = states};
+    *s = (gr__slot){.param = gr_param_retain(p), .states = states, .dtype = dtype};
     return GR_OK;
 }
 
@@ -114,9 +114,9 @@ int64_t gr__line_up(gr_optimizer *opt)
     for (int i = 0; i < opt->n_slots; i++) {
         gr__slot *s = &opt->slots[i];
         s->first = length;
-        s->g = gr_param_frozen(s->param) ? NULL : gr_param_grad(s->param);
-        s->n = s->g ? gr_shape_numel(gr_param_shape(s->param)) : 0;
-        length += s->n;
+        s->whole.g = gr_param_frozen(s->param) ? NULL : gr_param_grad(s->param);
+        s->whole.n = s->whole.g ? gr_shape_numel(gr_param_shape(s->param)) : 0;
+        length += s->whole.n;
     }
     return length;
 }
@@ -138,13 +138,12 @@ static void sum_range(void *ctx, int64_t begin, int64_t end)
     double sum = 0;
     for (int i = gr__slot_at(opt, begin); i < opt->n_slots && opt->slots[i].first < end; i++) {
         const gr__slot *s = &opt->slots[i];
-        gr_dtype dtype = gr_param_dtype(s->param);
         int64_t from = begin > s->first ? begin - s->first : 0;
-        int64_t to = end - s->first < s->n ? end - s->first : s->n;
+        int64_t to = end - s->first < s->whole.n ? end - s->first : s->whole.n;
+        const char *g = s->whole.g;
         if (from < to)
-            sum += gr__around_of(dtype)->sum_squares(to - from,
-                                                     (const char *)s->g +
-                                                         (size_t)from * gr_dtype_size(dtype));
+            sum += gr__around_of(s->dtype)->sum_squares(to - from,
+                                                        g + (size_t)from * gr_dtype_size(s->dtype));
     }
     opt->partials[begin / GR__CHUNK] = sum;
 }

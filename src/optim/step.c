@@ -15,7 +15,7 @@ enum { TILE = 512 }; /* elements of a tuned gradient, on the stack */
 static int64_t row_length(const gr__slot *s)
 {
     const gr_shape *shape = gr_param_shape(s->param);
-    return shape->rank > 1 && shape->dim[0] > 0 ? s->n / shape->dim[0] : s->n;
+    return shape->rank > 1 ? s->whole.n / shape->dim[0] : s->whole.n;
 }
 
 typedef struct row_pass {
@@ -27,10 +27,10 @@ typedef struct row_pass {
 static void constrain_rows(void *ctx, int64_t begin, int64_t end)
 {
     const row_pass *r = ctx;
-    gr_dtype dtype = gr_param_dtype(r->slot->param);
-    const gr__around *around = gr__around_of(dtype);
+    const gr__around *around = gr__around_of(r->slot->dtype);
+    size_t bytes = (size_t)r->length * gr_dtype_size(r->slot->dtype);
     for (int64_t i = begin; i < end; i++) {
-        char *row = (char *)r->slot->w + (size_t)(i * r->length) * gr_dtype_size(dtype);
+        char *row = (char *)r->slot->whole.w + (size_t)i * bytes;
         double norm = sqrt(around->sum_squares(r->length, row)), most = r->settings->max_norm;
         if (most > 0 && norm > most) around->scale(r->length, row, most / norm);
         else if (r->settings->unit_norm && norm > 0) around->scale(r->length, row, 1 / norm);
@@ -42,28 +42,23 @@ static void constrain(const gr_optimizer *opt)
     for (int i = 0; i < opt->n_slots; i++) {
         const gr__slot *s = &opt->slots[i];
         const gr_param_group *settings = &opt->groups[s->group].settings;
-        if (s->n == 0 || !(settings->max_norm > 0 || settings->unit_norm)) continue;
+        if (s->whole.n == 0 || !(settings->max_norm > 0 || settings->unit_norm)) continue;
         row_pass r = {s, settings, row_length(s)};
-        gr__parallel_for(s->n / r.length, 1 + GR__CHUNK / r.length, constrain_rows, &r);
+        gr__parallel_for(s->whole.n / r.length, 1 + GR__CHUNK / r.length, constrain_rows, &r);
     }
 }
 
 /* --- a piece of one parameter --- */
 
-static gr_update update_of(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
+/* Elements begin .. end. */
+static gr_update piece_of(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
 {
-    const gr__group *group = &opt->groups[s->group];
-    size_t size = gr_dtype_size(gr_param_dtype(s->param)), offset = (size_t)begin * size;
-    gr_update u = {.n = end - begin,
-                   .w = (char *)s->w + offset,
-                   .g = (const char *)s->g + offset,
-                   .lr = group->lr,
-                   .momentum = group->momentum,
-                   .step = s->steps,
-                   .scalar = s->scalars,
-                   .options = opt->options};
-    for (int k = 0; k < opt->rule.n_states; k++)
-        u.state[k] = (char *)s->states + (size_t)k * (size_t)s->n * size + offset;
+    size_t offset = (size_t)begin * gr_dtype_size(s->dtype);
+    gr_update u = s->whole;
+    u.n = end - begin;
+    u.w = (char *)u.w + offset;
+    u.g = (const char *)u.g + offset;
+    for (int k = 0; k < opt->rule.n_states; k++) u.state[k] = (char *)u.state[k] + offset;
     return u;
 }
 
@@ -73,38 +68,39 @@ static void update_tuned(const gr_optimizer *opt, const gr__slot *s, int64_t beg
         double f64[TILE];
         float f32[TILE];
     } tuned;
-    gr_dtype dtype = gr_param_dtype(s->param);
-    const gr__around *around = gr__around_of(dtype);
+    const gr__group *group = &opt->groups[s->group];
+    const gr__around *around = gr__around_of(s->dtype);
     for (int64_t at = begin; at < end; at += TILE) {
-        int64_t to = at + TILE < end ? at + TILE : end;
-        gr_update u = update_of(opt, s, at, to);
-        around->tune(&s->tuning, u.n, u.g, u.w, &tuned);
+        gr_update u = piece_of(opt, s, at, at + TILE < end ? at + TILE : end);
+        around->tune(&group->tuning, u.n, u.g, u.w, &tuned);
         u.g = &tuned;
-        opt->rule.tile[dtype](&u);
-        if (opt->groups[s->group].settings.non_negative) around->cut_negative(u.n, u.w);
+        opt->rule.tile[s->dtype](&u);
+        if (group->settings.non_negative) around->cut_negative(u.n, u.w);
     }
 }
 
 static void update_piece(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
 {
     if (begin == end) return;
-    if (!s->tuning.plain) {
+    if (!opt->groups[s->group].tuning.plain) {
         update_tuned(opt, s, begin, end);
-        return;
+    } else if (end - begin == s->whole.n) {
+        opt->rule.tile[s->dtype](&s->whole);
+    } else {
+        gr_update u = piece_of(opt, s, begin, end);
+        opt->rule.tile[s->dtype](&u);
     }
-    gr_update u = update_of(opt, s, begin, end);
-    opt->rule.tile[gr_param_dtype(s->param)](&u);
 }
 
 /* Runs of rows that have a gradient; a row at either end may reach beyond the piece. */
 static void update_rows(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
 {
-    gr_dtype dtype = gr_param_dtype(s->param);
     int64_t length = row_length(s), from = begin;
+    size_t bytes = (size_t)length * gr_dtype_size(s->dtype);
     for (int64_t row = begin / length; row * length < end; row++) {
+        const char *g = (const char *)s->whole.g + (size_t)row * bytes;
         int64_t first = row * length, next = first + length;
-        const char *g = (const char *)s->g + (size_t)first * gr_dtype_size(dtype);
-        if (!gr__around_of(dtype)->all_zero(length, g)) continue;
+        if (!gr__around_of(s->dtype)->all_zero(length, g)) continue;
         if (first > from) update_piece(opt, s, from, first);
         from = next < end ? next : end;
     }
@@ -117,7 +113,7 @@ static void update_range(void *ctx, int64_t begin, int64_t end)
     for (int i = gr__slot_at(opt, begin); i < opt->n_slots && opt->slots[i].first < end; i++) {
         const gr__slot *s = &opt->slots[i];
         int64_t from = begin > s->first ? begin - s->first : 0;
-        int64_t to = end - s->first < s->n ? end - s->first : s->n;
+        int64_t to = end - s->first < s->whole.n ? end - s->first : s->whole.n;
         if (from >= to) continue;
         if (opt->groups[s->group].settings.sparse_rows) update_rows(opt, s, from, to);
         else update_piece(opt, s, from, to);
@@ -126,10 +122,10 @@ static void update_range(void *ctx, int64_t begin, int64_t end)
 
 /* --- a step --- */
 
-static gr__tuning tuning_of(const gr_optimizer *opt, const gr__group *group)
+static gr__tuning tuning_of(const gr__group *group, double clip)
 {
     const gr_param_group *o = &group->settings;
-    gr__tuning t = {.scale = o->maximize ? -opt->clip : opt->clip,
+    gr__tuning t = {.scale = o->maximize ? -clip : clip,
                     .limit = o->clip_value > 0 ? o->clip_value : INFINITY,
                     .decay = o->weight_decay,
                     .l1 = o->l1,
@@ -139,18 +135,20 @@ static gr__tuning tuning_of(const gr_optimizer *opt, const gr__group *group)
     return t;
 }
 
-static void begin_updates(gr_optimizer *opt)
+static void begin_update(const gr_optimizer *opt, gr__slot *s)
 {
-    for (int i = 0; i < opt->n_slots; i++) {
-        gr__slot *s = &opt->slots[i];
-        if (!s->g) continue;
-        s->w = gr_param_write(s->param);
-        s->steps++;
-        s->tuning = tuning_of(opt, &opt->groups[s->group]);
-        if (!opt->rule.begin) continue;
-        gr_update u = update_of(opt, s, 0, s->n);
-        opt->rule.begin(&u, s->scalars);
-    }
+    gr_update *u = &s->whole;
+    const gr__group *group = &opt->groups[s->group];
+    size_t bytes = (size_t)u->n * gr_dtype_size(s->dtype);
+    u->w = gr_param_write(s->param);
+    u->lr = group->lr;
+    u->momentum = group->momentum;
+    u->step = ++s->steps;
+    u->scalar = s->scalars;
+    u->options = opt->options;
+    for (int k = 0; k < opt->rule.n_states; k++)
+        u->state[k] = (char *)s->states + (size_t)k * bytes;
+    if (opt->rule.begin) opt->rule.begin(u, s->scalars);
 }
 
 /* As PyTorch's clip_grad_norm_: down to clip_norm, never up. */
@@ -182,8 +180,11 @@ gr_status gr_step(gr_optimizer *opt)
         return gr__fail(GR_ERR_STATE, "gr_step: no parameter has a gradient; call gr_backward "
                                       "before, and see that not all are frozen");
     gr__optimizer_rates(opt);
-    opt->clip = clip_of(opt, length);
-    begin_updates(opt);
+    double clip = clip_of(opt, length);
+    for (int k = 0; k < opt->n_groups; k++)
+        opt->groups[k].tuning = tuning_of(&opt->groups[k], clip);
+    for (int i = 0; i < opt->n_slots; i++)
+        if (opt->slots[i].whole.n) begin_update(opt, &opt->slots[i]);
     gr__parallel_for(length, GR__CHUNK, update_range, opt);
     constrain(opt);
     opt->steps++;
