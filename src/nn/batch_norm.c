@@ -58,12 +58,14 @@ static void track(const batch_norm *b, gr_tensor *y)
 
 static gr_tensor *batch_norm_forward(gr_module *self, gr_tensor *x)
 {
-    static const char *const rest[] = {"", "", "", "] or [N, C, L", ", H, W", ", D, H, W"};
+    static const char *const expected[] = {
+        [3] = "[N, C] or [N, C, L]", [4] = "[N, C, H, W]", [5] = "[N, C, D, H, W]"};
     const batch_norm *b = gr_module_state(self);
     const gr_shape *s = gr_shape_of(x);
     bool fits = s->rank >= b->least && s->rank <= b->most && s->dim[1] == b->channels;
     gr__affine_tensors t;
-    if (!gr__expect_shape(self, x, fits, "[N, %lld%s]", (long long)b->channels, rest[b->most]) ||
+    if (!gr__expect_shape(self, x, fits, "%s with C = %lld", expected[b->most],
+                          (long long)b->channels) ||
         !gr__affine_use(&b->affine, self, x, &t))
         return gr_detach(x); /* inert */
     if (b->mean && !gr_module_training(self))

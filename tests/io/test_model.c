@@ -123,6 +123,108 @@ START_TEST(another_shape_is_listed)
 }
 END_TEST
 
+/* --- partly, and from another dtype --- */
+
+START_TEST(what_fits_is_loaded_and_the_rest_stays)
+{
+    static const float x[6] = {3, 3, 3, 3, 3, 3};
+    static const char *const abc[] = {"a", "b", "c", NULL};
+    gr_array arrays[] = {{"a", "F32", GR_SHAPE(2, 3), x, sizeof x},
+                         {"b", "F32", GR_SHAPE(6), x, sizeof x},
+                         {"d", "F32", GR_SHAPE(2, 3), x, sizeof x}};
+    const char *path = scratch_path("model.safetensors");
+    gr_load_report r;
+    ck_assert_int_eq(gr_safetensors_write(path, arrays, 3, NULL), GR_OK);
+    gr_model *m = make(GR_F32, 7, abc);
+    ck_assert_int_eq(gr_load_with(m, path, (gr_load_options){0}, &r), GR_ERR_FORMAT);
+    ck_assert(all_are(m, 7) && r.loaded == 0);
+    ck_assert_int_eq(gr_load_with(m, path, (gr_load_options){.partial = true}, &r), GR_OK);
+    ck_assert_int_eq(r.loaded, 1);
+    ck_assert_int_eq(r.missing, 1);
+    ck_assert_int_eq(r.unexpected, 1);
+    ck_assert_int_eq(r.mismatched, 1);
+    ck_assert_str_eq(r.text, "missing in the file: c; not in the model: d; different: b (the file "
+                             "has F32 [6], the model float32 [2,3])");
+    ck_assert_float_eq(*(const float *)gr_param_data(gr_model_param(m, 0)), 3);
+    ck_assert_float_eq(*(const float *)gr_param_data(gr_model_param(m, 1)), 7);
+    gr_model_free(m);
+}
+END_TEST
+
+START_TEST(floats_of_the_other_size_are_converted_when_asked_for)
+{
+    const gr_load_options convert = {.convert = true};
+    const char *path = saved(make(GR_F64, 0.5, ab));
+    gr_model *m = make(GR_F32, 7, ab);
+    ck_assert_msg(gr_load_with(m, path, convert, NULL) == GR_OK, "%s", gr_last_error());
+    ck_assert(all_are(m, 0.5f));
+    path = saved(m);
+    m = make(GR_F64, 7, ab);
+    ck_assert_msg(gr_load_with(m, path, convert, NULL) == GR_OK, "%s", gr_last_error());
+    for (int i = 0; i < 6; i++)
+        ck_assert_double_eq(((const double *)gr_param_data(gr_model_param(m, 1)))[i], 0.5);
+    gr_model_free(m);
+}
+END_TEST
+
+/* --- buffers and shared weights --- */
+
+START_TEST(buffers_are_saved_and_loaded)
+{
+    const char *path = scratch_path("norm.safetensors");
+    gr_model *m = gr_model_new(), *fresh = gr_model_new();
+    gr_batch_norm2d_layer(m, 2, (gr_batch_norm_options){0});
+    gr_batch_norm2d_layer(fresh, 2, (gr_batch_norm_options){0});
+    *(int64_t *)gr_param_write(gr_model_find(m, "num_batches_tracked")) = 12;
+    *(float *)gr_param_write(gr_model_find(m, "running_mean")) = 3.5f;
+    ck_assert_int_eq(gr_save(m, path, NULL), GR_OK);
+    ck_assert_msg(gr_load(fresh, path) == GR_OK, "%s", gr_last_error());
+    ck_assert_int_eq(*(const int64_t *)gr_param_data(gr_model_find(fresh, "num_batches_tracked")),
+                     12);
+    ck_assert_float_eq(*(const float *)gr_param_data(gr_model_find(fresh, "running_mean")), 3.5f);
+    gr_model_free(fresh);
+    gr_model_free(m);
+}
+END_TEST
+
+/* One parameter [2, 3] of the names a and b. */
+static gr_model *shared(float value)
+{
+    static const char *const a[] = {"a", NULL};
+    gr_model *m = make(GR_F32, value, a);
+    gr_module_share(gr_model_module(m, ""), "b", gr_model_param(m, 0));
+    return m;
+}
+
+START_TEST(a_shared_weight_is_saved_by_both_names_and_loads_by_one)
+{
+    static const char *const only_b[] = {"b", NULL};
+    gr_model *both = make(GR_F32, 7, ab);
+    ck_assert_msg(gr_load(both, saved(shared(3))) == GR_OK, "%s", gr_last_error());
+    ck_assert(all_are(both, 3));
+    gr_model_free(both);
+    gr_model *m = shared(7);
+    ck_assert_msg(gr_load(m, saved(make(GR_F32, 4, only_b))) == GR_OK, "%s", gr_last_error());
+    ck_assert(all_are(m, 4));
+    gr_model_free(m);
+}
+END_TEST
+
+START_TEST(two_values_for_one_shared_weight_are_refused)
+{
+    gr_model *m = make(GR_F32, 1, ab), *own = shared(7);
+    *(float *)gr_param_write(gr_model_param(m, 1)) = 2;
+    ck_assert_int_eq(gr_load(own, saved(m)), GR_ERR_FORMAT);
+    ck_assert_ptr_nonnull(
+        strstr(gr_last_error(),
+               "different: b (shared with a, of which the file has other values)"));
+    ck_assert(all_are(own, 7));
+    gr_model_free(own);
+}
+END_TEST
+
+/* --- failures --- */
+
 START_TEST(no_file_and_no_safetensors_file_are_errors)
 {
     gr_model *m = make(GR_F32, 7, ab);
@@ -177,6 +279,8 @@ END_TEST
 SUITE("model", scratch_begin, scratch_end, what_is_saved_loads_bit_by_bit, metadata_goes_along,
       missing_and_unexpected_names_are_listed, long_lists_are_cut,
       another_dtype_is_listed_and_not_converted, another_shape_is_listed,
-      no_file_and_no_safetensors_file_are_errors,
+      what_fits_is_loaded_and_the_rest_stays, floats_of_the_other_size_are_converted_when_asked_for,
+      buffers_are_saved_and_loaded, a_shared_weight_is_saved_by_both_names_and_loads_by_one,
+      two_values_for_one_shared_weight_are_refused, no_file_and_no_safetensors_file_are_errors,
       every_failed_allocation_leaves_the_model_unchanged,
       every_failed_allocation_leaves_the_old_file)
