@@ -37,6 +37,48 @@ GR_API double gr_profile_seconds(const gr_profile *p);        /* from the first 
 GR_API size_t gr_profile_text(const gr_profile *p, char *text, size_t size); /* tables; as snprintf */
 GR_API gr_status gr_profile_write(const gr_profile *p, const char *path); /* JSON, and a trace for chrome://tracing */
 
+/* --- where gradients vanish or explode --- */
+
+typedef enum gr_flow_by {
+    GR_FLOW_NODES,  /* every value between the inputs and the loss */
+    GR_FLOW_SCOPES, /* the last value of each scope: what a layer gives */
+    GR_FLOW_PARAMS
+} gr_flow_by;
+
+typedef enum gr_flow_state {
+    GR_FLOW_FINE,
+    GR_FLOW_VANISHING,
+    GR_FLOW_EXPLODING,
+    GR_FLOW_NONE,     /* the gradient is exactly 0, or the loss does not depend on it */
+    GR_FLOW_NOT_FINITE /* NaN or Inf, in the value or the gradient */
+} gr_flow_state;
+
+typedef struct gr_flow_options {
+    gr_flow_by by;
+    double vanishing, exploding; /* gradients smaller (1e-4) or larger (1e4) than the last row's by these factors */
+} gr_flow_options;
+
+typedef struct gr_flow_row {
+    char name[128]; /* "encoder/attn/softmax": scope and op, or parameter; or the scope alone */
+    int64_t node, numel;
+    double value, gradient; /* Euclidean norms; the gradient's is of d loss / d value */
+    double zeros;           /* share of the value's elements that are 0 */
+    double relative;        /* gradient over that of the last row of more than one element */
+    gr_flow_state state;
+} gr_flow_row;
+
+typedef struct gr_flow {
+    gr_flow_row *rows; /* in recording order */
+    int n;
+    int count[GR_FLOW_NOT_FINITE + 1]; /* rows by state */
+} gr_flow;
+
+GR_API gr_status gr_flow_measure(gr_tensor *loss, gr_flow_options o, gr_flow *f); /* before gr_backward */
+GR_API void gr_flow_release(gr_flow *f);
+GR_API const char *gr_flow_state_name(gr_flow_state state);                      /* "vanishing" */
+GR_API size_t gr_flow_text(const gr_flow *f, char *text, size_t size);           /* a table; as snprintf */
+GR_API gr_status gr_flow_plot(const gr_flow *f, const char *title, const char *path); /* bars, as SVG */
+
 #ifdef __cplusplus
 }
 #endif
