@@ -95,6 +95,22 @@ static gr_tensor *const *show_values(gr_node *node, pullback_space *s)
     return s->x;
 }
 
+/* Whether nothing is differentiated through the node. */
+static bool blocks(const gr_node *node)
+{
+    return (node->flags & GR__NO_GRAD) || (node->op->flags & GR_OP_CONSTANT);
+}
+
+/* A listed x has a cotangent that may have to go no further: nothing that travels made it. */
+static bool passes_on(const gr_node *node, uint32_t sweep)
+{
+    if (!sweep) return true; /* who has a cotangent has a trainable input */
+    bool passes = false;
+    const int n = blocks(node) ? 0 : node->n_in;
+    for (int i = 0; i < n && !passes; i++) passes = travels(node->in[i], sweep);
+    return passes;
+}
+
 static void pull_back(gr_node *node, pullback_space *s, uint32_t sweep)
 {
     gr_graph *g = node->out[0].graph;
@@ -128,8 +144,8 @@ static void mark_reach(gr_node *first, const gr_node *last, uint32_t sweep)
 {
     for (gr_node *node = first; node; node = node->next) {
         bool reached = false;
-        bool blocks = (node->flags & GR__NO_GRAD) || (node->op->flags & GR_OP_CONSTANT);
-        for (int i = 0; i < node->n_in && !blocks && !reached; i++)
+        const int n = blocks(node) ? 0 : node->n_in;
+        for (int i = 0; i < n && !reached; i++)
             reached = node->in[i]->reach == sweep;
         for (int i = 0; i < node->n_out && reached; i++) node->out[i].reach = sweep;
         if (node == last) break;
@@ -175,7 +191,7 @@ static void walk_back(gr_graph *g, gr_node *first, gr_node *last, uint32_t sweep
     int room = FEW;
     if (!take_space(g, s, room)) return;
     for (gr_node *node = last; node && !g->status; node = node->prev) {
-        if (node->n_in && take_cotangents(node, s->dy)) {
+        if (node->n_in && take_cotangents(node, s->dy) && passes_on(node, sweep)) {
             if (node->n_in > room && !take_space(g, s, room = node->n_in)) return;
             if (s->newest && !enter_section(g, s, node)) return;
             pull_back(node, s, sweep);

@@ -65,6 +65,23 @@ START_TEST(gradient_of_an_intermediate_tensor)
 }
 END_TEST
 
+START_TEST(a_gradient_by_what_blocks_goes_no_further)
+{
+    gr_tensor *x = scalar(3), *in[2] = {x, gr_detach(x)}, *d[2];
+    gr_grad(gr_mul(gr_square(in[1]), x), in, 2, d);
+    assert_no_error();
+    ck_assert_double_eq(gr_item(d[0]), 9);
+    ck_assert_double_eq(gr_item(d[1]), 18);
+    gr_no_grad_begin(g);
+    in[1] = gr_square(x);
+    gr_no_grad_end(g);
+    gr_grad(gr_mul(in[1], x), in, 2, d);
+    assert_no_error();
+    ck_assert_double_eq(gr_item(d[0]), 9); /* and not 27 */
+    ck_assert_double_eq(gr_item(d[1]), 3);
+}
+END_TEST
+
 START_TEST(vjp_takes_several_outputs_and_their_cotangents)
 {
     gr_tensor *x = scalar(2), *y[2] = {gr_square(x), gr_exp(x)}, *dy[2] = {scalar(10), scalar(1)}, *dx;
@@ -339,7 +356,8 @@ END_TEST
 
 SUITE("backward", setup, teardown, backward_adds_both_uses_of_a_tensor,
       gradients_can_be_differentiated_again_and_again, an_unused_input_has_zero_gradient,
-      gradient_of_an_intermediate_tensor, vjp_takes_several_outputs_and_their_cotangents,
+      gradient_of_an_intermediate_tensor, a_gradient_by_what_blocks_goes_no_further,
+      vjp_takes_several_outputs_and_their_cotangents,
       jvp_is_the_derivative_along_a_direction,
       a_broadcast_operand_gets_the_sum, detach_and_no_grad_stop_the_gradient,
       backward_accumulates_until_cleared, large_gradients_accumulate_too,
