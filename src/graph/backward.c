@@ -17,14 +17,20 @@ enum { FEW = 8 }; /* inputs of a node that most sweeps stay within */
 static bool check_cotangent(const gr_node *node, int i, const gr_tensor *dx)
 {
     const gr_tensor *x = node->in[i];
+    gr_graph *g = x->graph;
     char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
-    if (gr__is_nil(dx)) return false;
-    if (dx->dtype == x->dtype && gr_shape_equal(dx->shape, x->shape)) return true;
-    gr__fail_at(x->graph, GR_ERR_ARGUMENT, node->site,
-                "%s: its VJP gave a cotangent of %s %s for input %d, which is %s %s",
-                node->op->name, gr_dtype_name((gr_dtype)dx->dtype), gr_shape_text(dx->shape, a), i,
-                gr_dtype_name((gr_dtype)x->dtype), gr_shape_text(x->shape, b));
-    return false;
+    if (g->status) return false;
+    if (gr__is_nil(dx) || dx->graph != g || dx->generation != g->generation)
+        gr__fail_at(g, GR_ERR_ARGUMENT, node->site,
+                    "%s: its VJP gave a cotangent for input %d that is no tensor of this graph",
+                    node->op->name, i);
+    else if (dx->dtype != x->dtype || !gr_shape_equal(dx->shape, x->shape))
+        gr__fail_at(g, GR_ERR_ARGUMENT, node->site,
+                    "%s: its VJP gave a cotangent of %s %s for input %d, which is %s %s",
+                    node->op->name, gr_dtype_name((gr_dtype)dx->dtype),
+                    gr_shape_text(dx->shape, a), i, gr_dtype_name((gr_dtype)x->dtype),
+                    gr_shape_text(x->shape, b));
+    return g->status == GR_OK;
 }
 
 static void contribute(gr_tensor *x, gr_tensor *dx, const void *site)

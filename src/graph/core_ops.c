@@ -6,6 +6,7 @@
 #include "strided.h"
 #include "tape.h"
 
+#include <gradus/transform.h>
 #include <string.h>
 
 const gr_op gr__leaf_op = {
@@ -110,7 +111,7 @@ const gr_op gr__acc_op = {
 
 /* --- detach --- */
 
-static bool detach_view(const gr_exec *e, int64_t *strides, int64_t *offset)
+bool gr__view_whole(const gr_exec *e, int64_t *strides, int64_t *offset)
 {
     (void)offset;
     memcpy(strides, e->in[0].strides, (size_t)e->in[0].shape->rank * sizeof *strides);
@@ -129,12 +130,18 @@ const gr_op gr__detach_op = {
     .derivation = "dx = 0 by decree",
     .n_in = 1,
     .flags = GR_OP_CONSTANT,
-    .view = detach_view,
+    .view = gr__view_whole,
     .samples = detach_samples,
 };
 
 /* The values of x with no gradient behind them. */
 gr_tensor *gr_detach(gr_tensor *x)
+{
+    return gr__apply(NULL, &gr__detach_op, &x, 1, NULL, GR_HERE);
+}
+
+/* gr_detach by the name it has elsewhere: the gradient ends here. */
+gr_tensor *gr_stop_gradient(gr_tensor *x)
 {
     return gr__apply(NULL, &gr__detach_op, &x, 1, NULL, GR_HERE);
 }

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "backward.h"
 
+#include <gradus/transform.h>
+
 /* --- checks --- */
 
 /* Why t cannot be used in a call on g, NULL when it can. */
@@ -86,10 +88,49 @@ static gr_status pull(gr_graph *g, gr_tensor *const *y, gr_tensor *const *dy, in
     for (int i = 0; i < n_x; i++) {
         if (g->status) dx[i] = &g->nil;
         else if (!dx[i]) dx[i] = gr_zeros(g, (gr_dtype)x[i]->dtype, *x[i]->shape);
-        else dx[i]->node->flags |= GR__USER;
     }
     return g->status;
 }
+
+/* Room for n tensors until the reset; NULL, with the error set, without memory or after an error. */
+static gr_tensor **take_tensors(gr_graph *g, int n, const char *name)
+{
+    if (g->status) return NULL;
+    gr_tensor **t = gr__arena_alloc(&g->nodes, (size_t)n * sizeof *t);
+    if (!t) gr__fail_at(g, GR_ERR_MEMORY, NULL, "%s: out of memory", name);
+    return t;
+}
+
+/* The VJP's own VJP with respect to its cotangent v. */
+static gr_status push(gr_graph *g, gr_tensor *const *y, int n_y, gr_tensor *const *x,
+                      gr_tensor *const *dx, int n_x, gr_tensor **dy)
+{
+    gr_tensor **v = take_tensors(g, n_y, "gr_jvp"), **back = take_tensors(g, n_x, "gr_jvp");
+    for (int j = 0; back && j < n_y; j++)
+        v[j] = gr_zeros(g, (gr_dtype)y[j]->dtype, *y[j]->shape);
+    if (g->status || pull(g, y, v, n_y, x, n_x, back)) return g->status;
+    return pull(g, back, dx, n_x, v, n_y, dy);
+}
+
+/* The sum of y's elements differentiated. */
+static gr_status pull_one(gr_graph *g, gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **dx)
+{
+    gr_tensor *one = gr_ones(g, (gr_dtype)y->dtype, *y->shape);
+    return g->status ? g->status : pull(g, &y, &one, 1, x, n, dx);
+}
+
+/* The results belong to the user: gr_backward computes them, whether anything reads them or not.
+ * After an error all are inert. */
+static gr_status hand_over(gr_graph *g, gr_tensor **results, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (g->status) results[i] = &g->nil;
+        else results[i]->node->flags |= GR__USER;
+    }
+    return g->status;
+}
+
+/* --- what users call --- */
 
 /* Vector-Jacobian products: dx[i] = sum_j dy[j] . (d y[j] / d x[i]), as tensors of the graph that
  * can be differentiated again. dy[j] has the shape and dtype of y[j]; dx[i] gets those of x[i],
@@ -100,38 +141,17 @@ gr_status gr_vjp(gr_tensor *const *y, gr_tensor *const *dy, int n_y, gr_tensor *
     gr_graph *g = begin(y, n_y, x, n_x, dx, n_x, "gr_vjp", GR_HERE);
     if (!g || check_alike(g, y, dy, n_y, "output", "cotangent", "gr_vjp", GR_HERE))
         return status_of(y, n_y);
-    return pull(g, y, dy, n_y, x, n_x, dx);
-}
-
-static gr_status grad(gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **dx, const char *name,
-                      const void *site)
-{
-    gr_graph *g = begin(&y, 1, x, n, dx, n, name, site);
-    if (!g) return status_of(&y, 1);
-    gr_tensor *one = gr_ones(g, (gr_dtype)y->dtype, *y->shape);
-    return g->status ? g->status : pull(g, &y, &one, 1, x, n, dx);
+    pull(g, y, dy, n_y, x, n_x, dx);
+    return hand_over(g, dx, n_x);
 }
 
 /* Gradients of the sum of y's elements: dx[i] = d sum(y) / d x[i]; see gr_vjp. */
 gr_status gr_grad(gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **dx)
 {
-    return grad(y, x, n, dx, "gr_grad", GR_HERE);
-}
-
-/* Of checked arguments; the VJP's own VJP with respect to its cotangent v. */
-static gr_status push(gr_graph *g, gr_tensor *const *y, int n_y, gr_tensor *const *x,
-                      gr_tensor *const *dx, int n_x, gr_tensor **dy, const char *name)
-{
-    size_t n = (size_t)n_y + (size_t)n_x;
-    gr_tensor **v = gr__arena_alloc(&g->nodes, n * sizeof *v);
-    if (!v) {
-        gr__fail_at(g, GR_ERR_MEMORY, NULL, "%s: out of memory", name);
-        return g->status;
-    }
-    gr_tensor **back = v + n_y;
-    for (int j = 0; j < n_y; j++) v[j] = gr_zeros(g, (gr_dtype)y[j]->dtype, *y[j]->shape);
-    if (g->status || pull(g, y, v, n_y, x, n_x, back)) return g->status;
-    return pull(g, back, dx, n_x, v, n_y, dy);
+    gr_graph *g = begin(&y, 1, x, n, dx, n, "gr_grad", GR_HERE);
+    if (!g) return status_of(&y, 1);
+    pull_one(g, y, x, n, dx);
+    return hand_over(g, dx, n);
 }
 
 /* Jacobian-vector products, forward mode: dy[j] = sum_i (d y[j] / d x[i]) . dx[i], as tensors of
@@ -144,5 +164,26 @@ gr_status gr_jvp(gr_tensor *const *y, int n_y, gr_tensor *const *x, gr_tensor *c
     gr_graph *g = begin(y, n_y, x, n_x, dy, n_y, "gr_jvp", GR_HERE);
     if (!g || check_alike(g, x, dx, n_x, "input", "tangent", "gr_jvp", GR_HERE))
         return status_of(y, n_y);
-    return push(g, y, n_y, x, dx, n_x, dy, "gr_jvp");
+    push(g, y, n_y, x, dx, n_x, dy);
+    return hand_over(g, dy, n_y);
+}
+
+/* Products of the Hessian of y, which has one element, and a direction: hv[i] is the derivative of
+ * d y / d x[i] along v, where x[j] moves by v[j]. The Hessian is symmetric, so that is the gradient
+ * of the gradient's product with v: a few gradients' cost, however many elements there are
+ * (Pearlmutter, "Fast exact multiplication by the Hessian", 1994, does the same in forward mode,
+ * which takes as long on large tensors and half as long again on small ones). v[i] and hv[i] are
+ * like x[i]; on failure every hv is inert and the graph in error. */
+gr_status gr_hvp(gr_tensor *y, gr_tensor *const *x, gr_tensor *const *v, int n, gr_tensor **hv)
+{
+    char text[GR_SHAPE_TEXT];
+    gr_graph *g = begin(&y, 1, x, n, hv, n, "gr_hvp", GR_HERE);
+    if (!g || check_alike(g, x, v, n, "input", "direction", "gr_hvp", GR_HERE))
+        return status_of(&y, 1);
+    if (gr_shape_numel(y->shape) != 1)
+        gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_hvp: expected an output of one element, got %s",
+                    gr_shape_text(y->shape, text));
+    gr_tensor **dx = take_tensors(g, n, "gr_hvp");
+    if (dx && !pull_one(g, y, x, n, dx)) pull(g, dx, v, n, x, n, hv);
+    return hand_over(g, hv, n);
 }

@@ -82,7 +82,7 @@ static void forget(gr_graph *g)
     g->site = NULL;
     g->site_depth = g->no_grad_depth = 0;
     g->origin = NULL;
-    g->running = g->backward = false;
+    g->running = g->backward = g->hooked = false;
     gr__scopes_reset(g);
 }
 

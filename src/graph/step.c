@@ -102,7 +102,7 @@ static bool bind_gradient(gr_graph *g, gr_tensor *leaf, gr_tensor *dx, uint32_t 
     if (!need_grad_memory(g, p)) return false;
     bool fresh = !p->has_grad && p->busy == CLAIMED && !dx->data && dx->node->id >= recorded &&
                  !dx->node->op->view;
-    if (!fresh || (dx->flags & GR__BOUND)) return true;
+    if (!fresh || (dx->flags & (GR__BOUND | GR__KEEP))) return true;
     dx->flags |= GR__BOUND;
     dx->scalar.target = p->grad;
     p->busy = BOUND;
@@ -155,6 +155,28 @@ static void drop_results(leaves *l)
     }
 }
 
+/* What hooks recorded and nothing consumes: the norm of a cotangent, say. */
+static bool gather_observed(gr_graph *g, leaves *l, gr_node *from)
+{
+    int n = 0;
+    for (const gr_node *node = from; node; node = node->next) n += is_sink(node);
+    gr_tensor **targets =
+        gr__arena_alloc(&g->nodes, (size_t)(l->n_targets + n) * sizeof *targets);
+    if (!targets) {
+        gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward: out of memory");
+        return false;
+    }
+    memcpy(targets, l->targets, (size_t)l->n_targets * sizeof *targets);
+    l->targets = targets;
+    for (gr_node *node = from; node; node = node->next) {
+        if (!is_sink(node) || (node->out[0].flags & GR__BOUND)) continue;
+        node->out[0].flags |= GR__KEEP;
+        l->targets[l->n_targets++] = &node->out[0];
+    }
+    g->hooked = false;
+    return true;
+}
+
 static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
 {
     uint32_t recorded = g->n_nodes;
@@ -176,6 +198,7 @@ static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
                     "gr_backward: the loss does not depend on any trainable parameter");
         return g->status;
     }
+    if (g->hooked && !gather_observed(g, l, one->node)) return g->status;
     if (gr__evaluate(g, l->targets, l->n_targets, true) == GR_OK) deliver(l);
     unbind(l);
     drop_results(l);

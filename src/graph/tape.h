@@ -140,6 +140,7 @@ struct gr_graph {
     gr_node *params; /* the newest leaf of a parameter; each knows the one before */
     gr_node *swept; /* the last node when sinks were last collected */
     uint32_t n_nodes, generation, epoch;
+    bool hooked; /* a hook was called since gr_backward last looked */
     uint32_t sweep_from; /* the first node that the running sweep recorded; 0: none runs */
     uint32_t n_deferred; /* nodes since then that were not computed when recorded */
     gr_tensor nil; /* what failed calls return */
@@ -282,6 +283,9 @@ static inline const gr__leaf_attrs *gr__leaf_of(const gr_node *node)
 {
     return node->attrs;
 }
+
+/* The view rule of an op whose y is x as it lies. */
+bool gr__view_whole(const gr_exec *e, int64_t *strides, int64_t *offset);
 
 extern const gr_op gr__leaf_op, gr__fill_op, gr__acc_op, gr__detach_op;
 extern const gr_op gr__expand_op; /* broadcasting is a recorded expand */
