@@ -26,6 +26,7 @@ GR_API const char *gr_graph_error(gr_graph *g);      /* NULL, or what failed and
 GR_API gr_status gr_graph_status(const gr_graph *g); /* GR_OK, or the kind of the first error */
 GR_API void gr_graph_seed(gr_graph *g, uint64_t seed);   /* of the random ops that follow */
 GR_API void gr_graph_set_eager(gr_graph *g, bool eager); /* evaluate each node when recorded */
+GR_API void gr_graph_set_anomaly(gr_graph *g, bool watched); /* the first NaN or Inf made from finite inputs is an error */
 GR_API void gr_graph_set_guarded(gr_graph *g, bool guarded); /* catch kernels that leave outputs unwritten or write elsewhere */
 
 /* Bytes: of the large values that are held now, and at most at one time so far; of nodes and small

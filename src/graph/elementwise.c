@@ -1,12 +1,14 @@
 /* elementwise.c - running an element-wise op: pieces of its inputs, contiguous and of the kernel's
  * dtype, in chunks that the threads share. */
 /* SPDX-License-Identifier: MIT */
+#include "kernels.h"
 #include "strided.h"
 #include "tape.h"
 
 enum {
     TILE = 512,   /* elements of a piece that has to be gathered or converted first */
-    GRAIN = 32768 /* elements that one thread takes at a time */
+    WATCHED = 2048, /* elements that are looked at while they are in cache */
+    GRAIN = 32768  /* elements that one thread takes at a time */
 };
 
 typedef void tile_fn(const gr_tile *t);
@@ -24,6 +26,7 @@ typedef struct tile_job {
     bool all_direct, narrowed; /* narrowed: float64 results stored as float32 */
     size_t y_size;
     char *y;
+    gr_tensor *watched; /* told of results that are not finite; NULL: nobody asks */
     tile_input in[GR_MAX_TILE_INPUTS];
 } tile_job;
 
@@ -67,6 +70,18 @@ static void run_tiles(void *ctx, int64_t begin, int64_t end)
         return;
     }
     for (int64_t i = begin; i < end; i += TILE) run_tile(job, i, end - i < TILE ? end - i : TILE);
+}
+
+static void run_watched(void *ctx, int64_t begin, int64_t end)
+{
+    const tile_job *job = ctx;
+    gr_dtype dtype = (gr_dtype)job->watched->dtype;
+    for (int64_t i = begin; i < end; i += WATCHED) {
+        int64_t n = end - i < WATCHED ? end - i : WATCHED;
+        run_tiles(ctx, i, i + n);
+        if (!gr__kernels_for(dtype)->finite(job->y + (size_t)i * job->y_size, n))
+            __atomic_store_n(&job->watched->unfit, 1, __ATOMIC_RELAXED);
+    }
 }
 
 /* Little values, as they lie: the kernel at once. False: not so. */
@@ -114,6 +129,10 @@ bool gr__run_elementwise(gr_node *node)
         }
         job.all_direct &= in->direct;
     }
-    gr__parallel_for(gr_shape_numel(y->shape), GRAIN, run_tiles, &job);
+    if (y->graph->anomaly && gr__is_float((gr_dtype)y->dtype)) {
+        job.watched = y;
+        y->unfit = 0;
+    }
+    gr__parallel_for(gr_shape_numel(y->shape), GRAIN, job.watched ? run_watched : run_tiles, &job);
     return true;
 }

@@ -87,7 +87,8 @@ static gr_status pull(gr_graph *g, gr_tensor *const *y, gr_tensor *const *dy, in
     gr__sweep(g, y, dy, n_y, x, n_x, dx);
     for (int i = 0; i < n_x; i++) {
         if (g->status) dx[i] = &g->nil;
-        else if (!dx[i]) dx[i] = gr_zeros(g, (gr_dtype)x[i]->dtype, *x[i]->shape);
+        else if (!dx[i])
+            dx[i] = gr__fill(g, (gr_dtype)x[i]->dtype, x[i]->shape, 0, x[i]->node->site);
     }
     return g->status;
 }
@@ -107,7 +108,7 @@ static gr_status push(gr_graph *g, gr_tensor *const *y, int n_y, gr_tensor *cons
 {
     gr_tensor **v = take_tensors(g, n_y, "gr_jvp"), **back = take_tensors(g, n_x, "gr_jvp");
     for (int j = 0; back && j < n_y; j++)
-        v[j] = gr_zeros(g, (gr_dtype)y[j]->dtype, *y[j]->shape);
+        v[j] = gr__fill(g, (gr_dtype)y[j]->dtype, y[j]->shape, 0, y[j]->node->site);
     if (g->status || pull(g, y, v, n_y, x, n_x, back)) return g->status;
     return pull(g, back, dx, n_x, v, n_y, dy);
 }
@@ -115,7 +116,7 @@ static gr_status push(gr_graph *g, gr_tensor *const *y, int n_y, gr_tensor *cons
 /* The sum of y's elements differentiated. */
 static gr_status pull_one(gr_graph *g, gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **dx)
 {
-    gr_tensor *one = gr_ones(g, (gr_dtype)y->dtype, *y->shape);
+    gr_tensor *one = gr__fill(g, (gr_dtype)y->dtype, y->shape, 1, y->node->site);
     return g->status ? g->status : pull(g, &y, &one, 1, x, n, dx);
 }
 

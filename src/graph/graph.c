@@ -19,8 +19,16 @@ static gr_graph no_graph = {
 
 /* --- lifetime --- */
 
+/* Whether a variable of the environment is set, to something else than 0. */
+static bool environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value && strcmp(value, "0") != 0;
+}
+
 /* Returns an empty graph, to be freed with gr_graph_free; where memory is out, an inert one whose
- * error says so. GRADUS_EAGER=1 in the environment makes it eager. */
+ * error says so. GRADUS_EAGER=1 in the environment makes it eager, GRADUS_ANOMALY=1 lets it watch
+ * for anomalies. */
 gr_graph *gr_graph_new(void)
 {
     gr_graph *g = gr__calloc(sizeof *g);
@@ -28,8 +36,8 @@ gr_graph *gr_graph_new(void)
     g->generation = 1;
     gr__scopes_reset(g);
     g->nil = (gr_tensor){.graph = g, .shape = &scalar_shape};
-    const char *eager = getenv("GRADUS_EAGER");
-    g->eager = eager && strcmp(eager, "0") != 0 && *eager;
+    g->eager = environment("GRADUS_EAGER");
+    g->anomaly = environment("GRADUS_ANOMALY");
     return g;
 }
 
@@ -162,6 +170,7 @@ static gr_tensor *fail_with(gr_graph *g, gr_status status, const void *site, con
     if (!g->status) {
         memcpy(g->message, message, sizeof message);
         g->status = status;
+        g->details[0] = 0;
         g->error_site = g->site ? g->site : site;
         gr__scope_text(g->origin ? gr__scope_of(g->origin) : g->scope, g->error_scope,
                        sizeof g->error_scope);
@@ -202,9 +211,9 @@ const char *gr_graph_error(gr_graph *g)
     char place[160];
     bool located = g->error_site != NULL, scoped = *g->error_scope != 0;
     if (!located && !scoped) return g->message;
-    snprintf(g->text, sizeof g->text, "%s (%s%s%s%s%s)", g->message, located ? "at " : "",
+    snprintf(g->text, sizeof g->text, "%s (%s%s%s%s%s)%s", g->message, located ? "at " : "",
              located ? gr__site_text(g->error_site, place, sizeof place) : "",
-             located && scoped ? ", " : "", scoped ? "in " : "", g->error_scope);
+             located && scoped ? ", " : "", scoped ? "in " : "", g->error_scope, g->details);
     return g->text;
 }
 

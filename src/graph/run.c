@@ -304,14 +304,6 @@ static bool compute_guarded(gr_node *node)
     return compute(node) && gr__guard_verdict(node, before);
 }
 
-/* The error that has just come up belongs to the node's scope, not to what is open now. */
-static bool blame_scope(const gr_node *node)
-{
-    gr_graph *g = node->out[0].graph;
-    gr__scope_text(gr__scope_of(node), g->error_scope, sizeof g->error_scope);
-    return false;
-}
-
 static bool params_current(gr_node *node)
 {
     for (int i = 0; i < node->n_in; i++)
@@ -325,5 +317,6 @@ bool gr__run(gr_node *node)
     bool done = params_current(node) &&
                 (g->guarded && !node->op->view ? compute_guarded(node) : compute(node));
     if (done && g->observer) done = observe(node);
-    return done || blame_scope(node);
+    if (!done) gr__scope_blame(node);
+    return done && g->anomaly ? gr__anomaly_verdict(node) : done;
 }

@@ -46,6 +46,12 @@ void gr__scopes_reset(gr_graph *g)
     g->lost_scopes = 0;
 }
 
+void gr__scope_blame(const gr_node *node)
+{
+    gr_graph *g = node->out[0].graph;
+    gr__scope_text(gr__scope_of(node), g->error_scope, sizeof g->error_scope);
+}
+
 static gr__scope *new_scope(gr_graph *g, const char *name, const void *site)
 {
     if (!name || !*name) {

@@ -38,8 +38,8 @@ gr_tensor *gr_borrow(gr_graph *g, gr_dtype dtype, gr_shape shape, const void *da
 
 /* --- constants --- */
 
-static gr_tensor *fill(gr_graph *g, gr_dtype dtype, const gr_shape *shape, double value,
-                       const void *site)
+gr_tensor *gr__fill(gr_graph *g, gr_dtype dtype, const gr_shape *shape, double value,
+                    const void *site)
 {
     gr_tensor *t = gr__leaf(g, &gr__fill_op, dtype, shape, &value, sizeof value, site);
     if (gr__is_nil(t)) return t;
@@ -56,23 +56,23 @@ static gr_tensor *fill(gr_graph *g, gr_dtype dtype, const gr_shape *shape, doubl
 /* All elements equal `value`; takes the storage of one element. */
 gr_tensor *gr_full(gr_graph *g, gr_dtype dtype, gr_shape shape, double value)
 {
-    return fill(g, dtype, &shape, value, GR_HERE);
+    return gr__fill(g, dtype, &shape, value, GR_HERE);
 }
 
 gr_tensor *gr_zeros(gr_graph *g, gr_dtype dtype, gr_shape shape)
 {
-    return fill(g, dtype, &shape, 0, GR_HERE);
+    return gr__fill(g, dtype, &shape, 0, GR_HERE);
 }
 
 gr_tensor *gr_ones(gr_graph *g, gr_dtype dtype, gr_shape shape)
 {
-    return fill(g, dtype, &shape, 1, GR_HERE);
+    return gr__fill(g, dtype, &shape, 1, GR_HERE);
 }
 
 gr_tensor *gr_scalar(gr_graph *g, gr_dtype dtype, double value)
 {
     gr_shape shape = {0, {0}};
-    return fill(g, dtype, &shape, value, GR_HERE);
+    return gr__fill(g, dtype, &shape, value, GR_HERE);
 }
 
 /* --- parameters --- */

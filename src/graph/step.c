@@ -180,7 +180,7 @@ static bool gather_observed(gr_graph *g, leaves *l, gr_node *from)
 static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
 {
     uint32_t recorded = g->n_nodes;
-    gr_tensor *one = gr_ones(g, (gr_dtype)loss->dtype, *loss->shape);
+    gr_tensor *one = gr__fill(g, (gr_dtype)loss->dtype, loss->shape, 1, loss->node->site);
     for (int i = 0; i < l->n; i++) l->dx[i] = NULL;
     g->no_grad_depth++; /* nobody differentiates these */
     gr_status status = g->status ? g->status : gr__sweep_params(g, loss, one, l->x, l->n, l->dx);

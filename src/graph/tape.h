@@ -63,6 +63,7 @@ struct gr_tensor {
     int32_t uses;        /* reads still to come in the running plan */
     int32_t consumers;   /* nodes that read it */
     uint8_t dtype, index, flags;
+    uint8_t unfit; /* in a graph that watches for anomalies: not all of it is finite */
 };
 
 /* --- scopes --- */
@@ -149,7 +150,8 @@ struct gr_graph {
     char message[640];
     const void *error_site;
     char error_scope[GR__SCOPE_TEXT];
-    char text[1024]; /* message and place, made when asked for */
+    char details[1400]; /* lines behind the message */
+    char text[2400]; /* all of it, made when asked for */
 
     const void *site; /* of the outermost open site */
     int site_depth, no_grad_depth;
@@ -160,6 +162,7 @@ struct gr_graph {
     int n_scratches, refused_scratches; /* open ones, those that were too many */
     bool eager;
     bool guarded; /* kernels are watched (guard.c) */
+    bool anomaly; /* results are watched (anomaly.c) */
     bool running;  /* a plan is being run: `uses` counts */
     bool backward; /* the running plan is gr_backward's: saved values go at their last use */
     uint64_t seed, stream;
@@ -190,6 +193,9 @@ gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, 
 /* A tensor without inputs whose value the caller sets. */
 gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape *shape,
                     const void *attrs, size_t attrs_size, const void *site);
+/* As gr_full. */
+gr_tensor *gr__fill(gr_graph *g, gr_dtype dtype, const gr_shape *shape, double value,
+                    const void *site);
 gr_tensor *gr__fail_at(gr_graph *g, gr_status status, const void *site, const char *format, ...)
     GR_PRINTF(4, 5);
 extern gr_tensor gr__nil; /* of no graph */
@@ -228,6 +234,7 @@ static inline bool gr__is_elementwise(const gr_op *op)
 const gr__scope *gr__scope_of(const gr_node *node);
 /* Path from the root, "encoder/attn"; gives text. */
 const char *gr__scope_text(const gr__scope *scope, char *text, size_t size);
+void gr__scope_blame(const gr_node *node); /* the graph's error is of its scope, not of the open one */
 void gr__scopes_reset(gr_graph *g); /* closes and forgets all */
 
 /* --- scratches (scratch.c) --- */
@@ -258,6 +265,10 @@ void *gr__guard_prepare(void *block, size_t bytes);
 void gr__guard_fill(gr_tensor *t);
 uint64_t gr__guard_hash(gr_tensor *t);
 bool gr__guard_verdict(const gr_node *node, const uint64_t *before);
+
+/* --- anomalies (anomaly.c) --- */
+
+bool gr__anomaly_verdict(gr_node *node); /* false, with the error set, when it made a NaN or Inf */
 
 /* --- evaluation (elementwise.c, run.c, eval.c) --- */
 

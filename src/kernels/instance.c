@@ -7,6 +7,7 @@
 #include "conv_base_real.c"
 #include "conv_input_real.c"
 #include "conv_weight_real.c"
+#include "finite_real.c"
 #include "gemm_real.c"
 #include "index_real.c"
 #include "pool_real.c"
@@ -23,6 +24,7 @@ extern const gr__kernels INSTANCE;
 
 const gr__kernels INSTANCE = {
     .small_gemm = small_gemm,
+    .finite = finite,
     .sum = reduce_sum,
     .max = reduce_max,
     .scan_sum = scan_sum,

@@ -24,6 +24,8 @@
 typedef struct gr__kernels {
     /* gemm_real.c */
     void (*small_gemm)(const gr__small_gemm *p);
+    /* finite_real.c */
+    bool (*finite)(const void *x, int64_t n); /* neither NaN nor infinity in it */
     /* reduce_real.c */
     void (*sum)(const gr__reduction *r, void *y, double *scratch);
     void (*max)(const gr__reduction *r, void *y, double *scratch);
