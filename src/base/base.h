@@ -43,6 +43,8 @@ typedef struct gr__text {
 
 void gr__text_add(gr__text *t, const char *format, ...) GR_PRINTF(2, 3);
 void gr__text_add_bytes(gr__text *t, const void *bytes, size_t n);
+/* n more bytes and a NUL, for the caller to write; NULL when memory is out. */
+char *gr__text_room(gr__text *t, size_t n);
 /* As much as fits into text [size], and a NUL; gives the length of the whole, 0 when failed. */
 size_t gr__text_copy(const gr__text *t, char *text, size_t size);
 void gr__text_release(gr__text *t);

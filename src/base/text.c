@@ -42,6 +42,14 @@ void gr__text_add(gr__text *t, const char *format, ...)
     va_end(again);
 }
 
+char *gr__text_room(gr__text *t, size_t n)
+{
+    if (!reserve(t, n)) return NULL;
+    t->len += n;
+    t->data[t->len] = 0;
+    return t->data + t->len - n;
+}
+
 size_t gr__text_copy(const gr__text *t, char *text, size_t size)
 {
     size_t n = t->failed || !size ? 0 : t->len < size ? t->len : size - 1;

@@ -16,6 +16,7 @@ typedef struct command {
 int train_run(int argc, char **argv);
 int predict_run(int argc, char **argv);
 int check_run(int argc, char **argv);
+int flow_run(int argc, char **argv);
 int ops_run(int argc, char **argv);
 
 /* Says "gradus COMMAND: " and this thread's last error on standard error; gives FAILED. */

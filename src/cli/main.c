@@ -10,6 +10,7 @@ static const command commands[] = {
     {"train", "train a network and evaluate it on held-out data", train_run},
     {"predict", "classify with trained weights", predict_run},
     {"check", "check the gradients of all ops, or of a trained network", check_run},
+    {"flow", "where in a network values or gradients vanish or explode", flow_run},
     {"ops", "list the ops, or show one in full", ops_run},
     {CHECK_SO_COMMAND, NULL, check_so_run}, /* not for users */
 };

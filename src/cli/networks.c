@@ -101,3 +101,14 @@ const char *network_names(void)
 {
     return "mlp or lenet5";
 }
+
+/* --- a batch --- */
+
+gr_tensor *network_loss(gr_graph *g, gr_module *net, const gr_dataset *d, int64_t n)
+{
+    gr_shape shape = {.rank = d->shape.rank + 1, .dim = {n < d->n ? n : d->n}};
+    memcpy(shape.dim + 1, d->shape.dim, (size_t)d->shape.rank * sizeof *shape.dim);
+    gr_tensor *x = gr_borrow(g, GR_F32, shape, d->x);
+    gr_tensor *target = gr_borrow(g, GR_I64, (gr_shape){1, {shape.dim[0]}}, d->y);
+    return gr_cross_entropy(gr_forward(net, x), target);
+}

@@ -3,6 +3,7 @@
 #ifndef GR__NETWORKS_H
 #define GR__NETWORKS_H
 
+#include <gradus/data.h>
 #include <gradus/nn.h>
 
 /* How a network is trained on a kind of data unless options say otherwise. */
@@ -21,5 +22,9 @@ typedef struct network {
 
 const network *network_find(const char *name); /* NULL when there is none */
 const char *network_names(void);               /* "mlp, lenet5" */
+
+/* The cross-entropy of net over the first n samples of d, or all if there are fewer; d must stay
+ * until the graph's reset. */
+gr_tensor *network_loss(gr_graph *g, gr_module *net, const gr_dataset *d, int64_t n);
 
 #endif

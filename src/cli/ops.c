@@ -63,11 +63,9 @@ static const char *yes_no(bool yes)
 static void report_json(const request *q, gr__text *t)
 {
     size_t n = gr_ops_json(q->op, NULL, 0);
-    char *json = n ? gr__alloc(n + 1) : NULL;
-    if (json) gr_ops_json(q->op, json, n + 1);
-    if (json) gr__text_add(t, "%s\n", json);
-    else t->failed = true;
-    gr__free(json);
+    char *room = n ? gr__text_room(t, n) : NULL;
+    if (!room || !gr_ops_json(q->op, room, n + 1)) t->failed = true;
+    gr__text_add(t, "\n");
 }
 
 static void report_all(const request *q, gr__text *t)

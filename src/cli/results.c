@@ -99,21 +99,11 @@ static gr_status write_confusion(const results *r, const char *path)
 
 enum { MOST_PARAMS = 64 };
 
-/* Records the loss of one batch as in training, and its gradients. */
-static gr_tensor *record_step(const results *r, gr_graph *g)
-{
-    const gr_dataset *d = r->split->train;
-    int64_t n = r->batch < d->n ? r->batch : d->n;
-    gr_shape shape = {.rank = d->shape.rank + 1, .dim = {n}};
-    memcpy(shape.dim + 1, d->shape.dim, (size_t)d->shape.rank * sizeof *shape.dim);
-    gr_tensor *x = gr_borrow(g, GR_F32, shape, d->x);
-    gr_tensor *target = gr_borrow(g, GR_I64, (gr_shape){1, {n}}, d->y);
-    return gr_cross_entropy(gr_forward(r->net, x), target);
-}
-
+/* Draws the loss of one batch as in training, and its gradients. */
 static gr_status draw_step(const results *r, gr_graph *g, const char *path)
 {
-    gr_tensor *params[MOST_PARAMS], *gradients[MOST_PARAMS], *loss = record_step(r, g);
+    gr_tensor *params[MOST_PARAMS], *gradients[MOST_PARAMS];
+    gr_tensor *loss = network_loss(g, r->net, r->split->train, r->batch);
     char names[MOST_PARAMS][128], title[128];
     gr_label labels[MOST_PARAMS + 1] = {{loss, "loss"}};
     int n = gr_model_params(r->model);

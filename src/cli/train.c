@@ -163,10 +163,9 @@ static bool report_json(const request *q, const outcome *o)
 static void add_profile(const gr_profile *p, gr__text *t)
 {
     size_t n = gr_profile_text(p, NULL, 0);
-    char *text = n ? gr__alloc(n + 1) : NULL;
-    if (!text) t->failed = true;
-    else if (gr_profile_text(p, text, n + 1)) gr__text_add(t, "%s\n", text);
-    gr__free(text);
+    char *room = n ? gr__text_room(t, n) : NULL;
+    if (!room || !gr_profile_text(p, room, n + 1)) t->failed = true;
+    gr__text_add(t, "\n");
 }
 
 static bool report_table(const request *q, const outcome *o)

@@ -51,7 +51,7 @@ expect 0 'gradus COMMAND' "$gradus" --help
 expect 0 'gradus 0.' "$gradus" --version
 expect 2 'gradus COMMAND' "$gradus"
 expect 2 "unknown command 'trian'" "$gradus" trian
-for command in train predict check ops; do
+for command in train predict check flow ops; do
     expect 0 'example:' "$gradus" $command --help
     holds "help of $command is not an error" test ! -s "$work/stderr"
 done
@@ -92,6 +92,17 @@ holds 'ties' grep -q '^ties' "$work/stdout"
 expect 0 '{"ops":[{"name":"conv2d","family":"conv","inputs":3,"optional":1,' "$gradus" ops conv2d --json
 expect 0 '"differentiable":true,"by_definition":false,"formula":"y = tanh(x)"}' "$gradus" ops --json
 holds 'one line of JSON alone' test "$(wc -l <"$work/stdout")" = 1
+
+expect 2 'which network? expected mlp or lenet5' "$gradus" flow
+expect 2 "--by: expected layers, params or nodes, got 'depth'" "$gradus" flow mlp --by depth
+
+# --- flow ---
+
+expect 0 'fc1/weight' "$gradus" flow mlp --by params --seed 3
+expect 0 'fc2' "$gradus" flow lenet5 --plot "$work/flow.svg"
+holds 'bars' grep -q 'norm of the gradient' "$work/flow.svg"
+expect 0 'cross_entropy' "$gradus" flow mlp --by nodes
+expect 1 'cannot open' "$gradus" flow mlp --weights "$work/nothing"
 
 # --- failures leave nothing behind ---
 
@@ -148,6 +159,9 @@ holds 'the profile has a trace' grep -q '"traceEvents":\[{"name":"thread_name"' 
 holds 'the profile has ops and scopes' grep -q '"name":"conv2",' "$work/profile.json"
 holds 'the same seed, the same bits' cmp "$work/new/out/model.safetensors" "$work/again/model.safetensors"
 
+expect 0 'conv2' "$gradus" flow lenet5 --weights "$work/again/model.safetensors"
+expect 1 'expected the weights of mlp, got those of lenet5' \
+    "$gradus" flow mlp --weights "$work/again/model.safetensors"
 expect 0 PASS "$gradus" check --model lenet5 --weights "$work/again/model.safetensors" --batch 2
 expect 1 'expected the weights of mlp, got those of lenet5' \
     "$gradus" check --model mlp --weights "$work/again/model.safetensors"
