@@ -113,11 +113,13 @@ static gr_status matmul_forward(gr_exec *e)
     return GR_OK;
 }
 
+/* [flops] */
 static double matmul_flops(const gr_exec *e)
 {
     const gr_shape *a = e->in[0].shape;
     return 2 * (double)gr_shape_numel(e->out[0].shape) * (double)a->dim[a->rank - 1];
 }
+/* [end] */
 
 static void matmul_vjp(gr_pullback *p)
 {
