@@ -38,6 +38,7 @@ gr_graph *gr_graph_new(void)
     g->nil = (gr_tensor){.graph = g, .shape = &scalar_shape};
     g->eager = environment("GRADUS_EAGER");
     g->anomaly = environment("GRADUS_ANOMALY");
+    gr__run_watch(g);
     return g;
 }
 
@@ -310,4 +311,5 @@ void gr_graph_observe(gr_graph *g, gr_observer *observer, void *user)
     if (g == &no_graph) return;
     g->observer = observer;
     g->observer_user = user;
+    gr__run_watch(g);
 }

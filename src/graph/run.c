@@ -283,10 +283,11 @@ static bool run_op(gr_node *node)
     return gr__run_elementwise(node) || out_of_memory(node);
 }
 
+/* --- watched --- */
+
 static bool compute(gr_node *node)
 {
-    if (node->out[0].graph->tracer) return gr__run_traced(node, run_op);
-    return run_op(node);
+    return node->out[0].graph->tracer ? gr__run_traced(node, run_op) : run_op(node);
 }
 
 /* The same, watched; see guard.c. */
@@ -311,7 +312,7 @@ static bool params_current(gr_node *node)
     return true;
 }
 
-bool gr__run(gr_node *node)
+static bool run_watched(gr_node *node)
 {
     gr_graph *g = node->out[0].graph;
     bool done = params_current(node) &&
@@ -319,4 +320,17 @@ bool gr__run(gr_node *node)
     if (done && g->observer) done = observe(node);
     if (!done) gr__scope_blame(node);
     return done && g->anomaly ? gr__anomaly_verdict(node) : done;
+}
+
+void gr__run_watch(gr_graph *g)
+{
+    g->watched = g->guarded || g->anomaly || g->observer || g->tracer;
+}
+
+bool gr__run(gr_node *node)
+{
+    if (node->out[0].graph->watched) return run_watched(node);
+    if (params_current(node) && run_op(node)) return true;
+    gr__scope_blame(node);
+    return false;
 }

@@ -163,6 +163,7 @@ struct gr_graph {
     bool eager;
     bool guarded; /* kernels are watched (guard.c) */
     bool anomaly; /* results are watched (anomaly.c) */
+    bool watched; /* any of guarded, anomaly, observer, tracer: one branch when none is */
     bool running;  /* a plan is being run: `uses` counts */
     bool backward; /* the running plan is gr_backward's: saved values go at their last use */
     uint64_t seed, stream;
@@ -277,6 +278,7 @@ bool gr__anomaly_verdict(gr_node *node); /* false, with the error set, when it m
 gr_dtype gr__kernel_dtype(gr_tensor *const *in, int n, gr_dtype output);
 bool gr__run_elementwise(gr_node *node); /* false: out of memory */
 bool gr__run(gr_node *node); /* computes the outputs; all inputs must have data */
+void gr__run_watch(gr_graph *g); /* after a change of who watches */
 bool gr__run_traced(gr_node *node, bool (*run)(gr_node *)); /* the same, told to the tracer */
 /* Computes the targets with all they need; `backward` lets saved values go. */
 gr_status gr__evaluate(gr_graph *g, gr_tensor *const *targets, int n, bool backward);

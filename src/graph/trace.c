@@ -52,9 +52,10 @@ bool gr__run_traced(gr_node *node, bool (*run)(gr_node *))
  * second time; NULL: no longer. It may ask about the node, not record. */
 void gr_graph_trace(gr_graph *g, gr_tracer *tracer, void *user)
 {
-    if (!g->generation) return; /* not of the graph that failed to be made */
+    if (gr__is_inert(g)) return;
     g->tracer = tracer;
     g->tracer_user = user;
+    gr__run_watch(g);
 }
 
 /* --- operations --- */

@@ -11,6 +11,7 @@
 #include "elementwise.h"
 #include "gamma.h"
 
+#include <limits.h>
 #include <math.h>
 
 static const gr_sample samples[] = SMOOTH(-3, 3);
@@ -151,8 +152,8 @@ GR__TILE1(polygamma, double, f64, ORDER_ATTR, gr__polygamma(n, x))
 static bool polygamma_infer(gr_infer *c)
 {
     const int n = ((const polygamma_attrs *)c->attrs)->n;
-    if (n >= 0) return true;
-    return gr_infer_fail(c, "the order is %d, expected n >= 0", n);
+    if (n >= 0 && n < INT_MAX) return true; /* the derivative is of order n + 1 */
+    return gr_infer_fail(c, "the order is %d, expected n >= 0 and below 2^31 - 1", n);
 }
 
 static void polygamma_vjp(gr_pullback *p)
