@@ -127,6 +127,37 @@ START_TEST(parallel_for_visits_each_index_once)
 }
 END_TEST
 
+START_TEST(text_leaves_room_and_is_copied_as_far_as_it_fits)
+{
+    gr__text t = {0};
+    char copy[6] = "?????";
+    gr__text_add(&t, "ab");
+    memcpy(gr__text_room(&t, 3), "cde", 3);
+    ck_assert_str_eq(t.data, "abcde");
+    ck_assert_uint_eq(gr__text_copy(&t, copy, 4), 5);
+    ck_assert_str_eq(copy, "abc");
+    ck_assert_uint_eq(gr__text_copy(&t, copy, sizeof copy), 5);
+    ck_assert_str_eq(copy, "abcde");
+    ck_assert_uint_eq(gr__text_copy(&t, NULL, 0), 5);
+    t.failed = true;
+    ck_assert_uint_eq(gr__text_copy(&t, copy, sizeof copy), 0);
+    ck_assert_str_eq(copy, "");
+    ck_assert_ptr_null(gr__text_room(&t, 3));
+    gr__text_release(&t);
+}
+END_TEST
+
+START_TEST(clock_goes_forwards)
+{
+    int64_t before = gr__nanoseconds();
+    for (int i = 0; i < 1000; i++) {
+        int64_t now = gr__nanoseconds();
+        ck_assert_int_ge(now, before);
+        before = now;
+    }
+}
+END_TEST
+
 START_TEST(text_grows_and_survives_a_failed_allocation)
 {
     inject_begin();
@@ -158,5 +189,6 @@ SUITE("base", NULL, NULL, philox_gives_the_published_numbers,
       random_numbers_have_the_moments_of_their_distribution,
       an_arena_gives_aligned_memory_and_keeps_it_across_resets, a_pool_gives_the_same_buffer_again,
       shapes_that_overflow_are_not_valid, parallel_for_visits_each_index_once,
+      text_leaves_room_and_is_copied_as_far_as_it_fits, clock_goes_forwards,
       text_grows_and_survives_a_failed_allocation,
       a_place_in_the_program_has_file_and_line_or_symbol)

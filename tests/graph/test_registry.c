@@ -75,6 +75,78 @@ START_TEST(what_is_called_differentiable_passes_a_gradient_on)
 }
 END_TEST
 
+/* --- by name --- */
+
+static void set_ints(gr_attrs *a, const gr_field *f, const char *at, int n)
+{
+    int64_t values[GR_MAX_RANK];
+    ck_assert_int_le(n, GR_MAX_RANK);
+    for (int i = 0; i < n; i++)
+        values[i] = f->type == GR_FIELD_I64    ? ((const int64_t *)at)[i]
+                    : f->type == GR_FIELD_BOOL ? ((const bool *)at)[i]
+                                               : ((const int *)at)[i];
+    gr_attrs_set_ints(a, f->name, values, n);
+}
+
+/* Sets by name what lies in the struct. */
+static void set_field(gr_attrs *a, const gr_field *f, const char *at)
+{
+    const int n = f->count > 0 ? f->count : 1;
+    const gr_axes *axes = (const gr_axes *)at;
+    const gr_shape *shape = (const gr_shape *)at;
+    switch (f->type) {
+    case GR_FIELD_BOOL:
+    case GR_FIELD_INT:
+    case GR_FIELD_I64: set_ints(a, f, at, n); break;
+    case GR_FIELD_F64: gr_attrs_set_numbers(a, f->name, (const double *)at, n); break;
+    case GR_FIELD_AXES:
+        set_ints(a, &(gr_field){f->name, GR_FIELD_INT, 0, 0, NULL}, (const char *)axes->axis,
+                 axes->n);
+        break;
+    case GR_FIELD_SHAPE: gr_attrs_set_ints(a, f->name, shape->dim, shape->rank); break;
+    case GR_FIELD_DTYPE: gr_attrs_set_text(a, f->name, gr_dtype_name(*(const gr_dtype *)at)); break;
+    case GR_FIELD_ENUM: gr_attrs_set_text(a, f->name, f->names[*(const int *)at]); break;
+    case GR_FIELD_TEXT: gr_attrs_set_text(a, f->name, at); break;
+    }
+    ck_assert_msg(!gr_attrs_error(a), "%s", gr_attrs_error(a));
+}
+
+static void expect_same(const gr_op *op, const gr_sample *s, gr_tensor *got, gr_tensor *expected)
+{
+    const void *x = gr_data(got), *y = gr_data(expected);
+    size_t bytes = (size_t)gr_numel(expected) * gr_dtype_size(gr_dtype_of(expected));
+    ck_assert_msg(x && y, "%s, %s: %s", op->name, s->name, gr_graph_error(gr_graph_of(got)));
+    ck_assert_msg(gr_shape_equal(gr_shape_of(got), gr_shape_of(expected)), "%s, %s: another shape",
+                  op->name, s->name);
+    ck_assert_msg(!memcmp(x, y, bytes), "%s, %s: other values", op->name, s->name);
+}
+
+static void compare_by_name(const gr_op *op, const gr_sample *s)
+{
+    gr_graph *g = gr_graph_new();
+    gr_tensor *x[GR_SAMPLE_INPUTS];
+    gr_attrs *a = gr_attrs_new(op);
+    for (const gr_field *f = op->fields; f && f->name; f++)
+        set_field(a, f, (const char *)s->attrs + f->offset);
+    for (int i = 0; i < s->n_in; i++) x[i] = drawn(g, &s->in[i]);
+    expect_same(op, s, gr_apply_attrs(g, op, x, s->n_in, a), gr_apply(g, op, x, s->n_in, s->attrs));
+    gr_attrs_free(a);
+    gr_graph_free(g);
+}
+
+START_TEST(every_op_gives_the_same_by_name_as_by_its_struct)
+{
+    int compared = 0;
+    for (int i = 0; i < gr_op_count(); i++)
+        for (const gr_sample *s = gr_op_at(i)->samples; s && s->name; s++) {
+            if (s->error || s->record) continue; /* inputs of these need making */
+            compare_by_name(gr_op_at(i), s);
+            compared++;
+        }
+    ck_assert_int_gt(compared, 1000);
+}
+END_TEST
+
 START_TEST(types_of_fields_have_names)
 {
     ck_assert_str_eq(gr_field_type_name(GR_FIELD_I64), "int64");
@@ -84,4 +156,5 @@ START_TEST(types_of_fields_have_names)
 END_TEST
 
 SUITE("registry", setup, teardown, every_op_is_found_by_its_name,
-      what_is_called_differentiable_passes_a_gradient_on, types_of_fields_have_names)
+      what_is_called_differentiable_passes_a_gradient_on,
+      every_op_gives_the_same_by_name_as_by_its_struct, types_of_fields_have_names)
