@@ -31,7 +31,7 @@ static void profile_training(gr_module *net, gr_optimizer *opt)
     gr_graph *g = gr_graph_new();
     gr_profile *p = gr_profile_new((gr_profile_options){0});
     gr_graph_profile(g, p);
-    for (int step = 0; step < 20; step++, gr_graph_reset(g))
+    for (int step = 0; step < 5; step++, gr_graph_reset(g))
         if (gr_backward(loss_of(g, net)) || gr_step(opt)) break;
     gr_profile_text(p, text, sizeof text);
     puts(text);
