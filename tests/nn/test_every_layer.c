@@ -1,9 +1,11 @@
 /* test_every_layer.c - every layer: the shape it gives, its gradients, the error that names it. */
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
+#include "inject.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
+#include <math.h>
 #include <string.h>
 
 /* --- layers with what they need --- */
@@ -503,5 +505,66 @@ START_TEST(a_wrong_shape_names_every_layer)
 }
 END_TEST
 
+/* A training step of each: recorded, computed, differentiated, its state written. */
+static double step(gr_graph *g, gr_module *net, const struct layer *l)
+{
+    gr_tensor *x = gr_from_data(g, GR_F64, l->x, drawn(gr_shape_numel(&l->x)));
+    gr_tensor *loss = gr_sum_all(gr_square(gr_forward(net, x)));
+    if (gr_model_params(gr_module_model(net))) gr_backward(loss);
+    gr_commit(g);
+    double value = gr_item(loss);
+    gr_graph_reset(g);
+    return value;
+}
+
+START_TEST(no_layer_allocates_from_the_second_step_on)
+{
+    inject_begin();
+    for (int i = 0; i < LAYERS; i++) {
+        gr_model *m = gr_model_new();
+        gr_graph *g = gr_graph_new();
+        gr_model_dtype(m, GR_F64);
+        gr_module *net = layers[i].make(m);
+        for (int k = 0; k < 3; k++) step(g, net, &layers[i]);
+        const int64_t before = inject_allocations();
+        for (int k = 0; k < 3; k++) ck_assert(isfinite(step(g, net, &layers[i])));
+        ck_assert_msg(inject_allocations() == before, "%s: %d allocations", layers[i].name,
+                      (int)(inject_allocations() - before));
+        gr_graph_free(g);
+        gr_model_free(m);
+        ck_assert_int_eq(inject_live(), 0);
+    }
+    inject_end();
+}
+END_TEST
+
+/* Fails allocation n of building and training; true when there was no such allocation. */
+static bool survives(const struct layer *l, int64_t n)
+{
+    inject_allocation(n);
+    gr_model *m = gr_model_new();
+    gr_model_dtype(m, GR_F64);
+    gr_module *net = l->make(m);
+    gr_graph *g = gr_graph_new();
+    double value = step(g, net, l);
+    const bool happened = inject_happened();
+    inject_none();
+    ck_assert_msg(happened || isfinite(value), "%s: no failure, yet no value", l->name);
+    gr_graph_free(g);
+    gr_model_free(m);
+    ck_assert_msg(inject_live() == 0, "%s: allocation %d leaks", l->name, (int)n);
+    return !happened;
+}
+
+START_TEST(memory_that_runs_out_is_no_crash_and_no_leak)
+{
+    inject_begin();
+    for (int i = 0; i < LAYERS; i++)
+        for (int64_t n = 0; !survives(&layers[i], n); n++) continue;
+    inject_end();
+}
+END_TEST
+
 SUITE("every_layer", NULL, NULL, every_layer_gives_its_shape, every_layer_passes_the_gradient_check,
-      the_embedding_passes_the_gradient_check, a_wrong_shape_names_every_layer)
+      the_embedding_passes_the_gradient_check, a_wrong_shape_names_every_layer,
+      no_layer_allocates_from_the_second_step_on, memory_that_runs_out_is_no_crash_and_no_leak)

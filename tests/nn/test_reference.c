@@ -269,6 +269,28 @@ static const struct reference {
     {"embedding", embedding, run_plain, false},
 };
 
+/* Saved, it is the state dict again: so PyTorch loads it. */
+static void compare_saved(trial *t)
+{
+    const char *path = scratch_path("saved.safetensors");
+    ck_assert_msg(gr_save(t->m, path, NULL) == GR_OK, "%s", gr_last_error());
+    gr_safetensors *saved = gr_safetensors_open(path);
+    ck_assert_msg(saved != NULL, "%s", gr_last_error());
+    int n = 0;
+    for (int i = 0; i < gr_safetensors_count(file); i++) {
+        const char *key = key_of(t, "state", i);
+        if (!key) continue;
+        const gr_array *want = gr_safetensors_at(file, i), *got = gr_safetensors_find(saved, key);
+        ck_assert_msg(got != NULL, "%s: no '%s' was saved", t->name, key);
+        ck_assert_str_eq(got->dtype, want->dtype);
+        ck_assert(gr_shape_equal(&got->shape, &want->shape));
+        ck_assert_mem_eq(got->data, want->data, want->bytes);
+        n++;
+    }
+    ck_assert_int_eq(gr_safetensors_count(saved), n);
+    gr_safetensors_close(saved);
+}
+
 static void compare(const struct reference *r, gr_dtype dtype, double tolerance)
 {
     trial t = {.name = r->name, .dtype = dtype, .tolerance = tolerance, .m = gr_model_new()};
@@ -277,6 +299,7 @@ static void compare(const struct reference *r, gr_dtype dtype, double tolerance)
     t.net = r->make(t.m);
     ck_assert_msg(!gr_model_error(t.m), "%s: %s", r->name, gr_model_error(t.m));
     load(&t);
+    if (dtype == GR_F32) compare_saved(&t);
     take_inputs(&t);
     r->run(&t);
     char key[8];
