@@ -10,7 +10,7 @@ complain() {
     failed=1
 }
 for layer in base kernels graph ops; do
-    found=$(grep -nE '#include <gradus/(nn|optim|data|io|train|check|explain|gradus)\.h>' src/$layer/*.[ch] || true)
+    found=$(grep -nE '#include <gradus/(nn|layers|optim|data|io|train|check|explain|gradus)\.h>' src/$layer/*.[ch] || true)
     [ -z "$found" ] || complain "$found" "src/$layer may not use headers of upper layers:"
 done
 found=$(grep -nE '#include "[^"]*/' -r src --include='*.[ch]' || true)
