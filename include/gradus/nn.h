@@ -98,6 +98,7 @@ GR_API gr_module *gr_module_child(const gr_module *module, int i);
 GR_API void gr_module_set_training(gr_module *module, bool training); /* of it and all below; acts while the model trains */
 GR_API bool gr_module_training(const gr_module *module);
 GR_API void gr_module_freeze(gr_module *module, bool frozen); /* its parameters and all below get no gradient */
+GR_API void gr_module_checkpoint(gr_module *module, bool on); /* backward computes its values again instead of keeping them */
 GR_API int64_t gr_module_numel(const gr_module *module);      /* elements of its parameters and of all below */
 GR_API gr_module *gr_module_copy(gr_module *module);          /* a further one in the same model, with parameters of its own */
 GR_API gr_tensor *gr_forward(gr_module *module, gr_tensor *x);

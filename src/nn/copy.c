@@ -103,6 +103,7 @@ static bool copy_module(gr_model *to, const source *s, const gr_module *module, 
     if (!copy->state) return false;
     memcpy(copy->state, module->state, module->state_size);
     copy->evaluating = module->evaluating;
+    copy->checkpointed = module->checkpointed;
     if (module->name && module != s->root) copy->name = gr__model_strdup(to, module->name);
     twins_add(t, module, copy);
     return true;

@@ -16,6 +16,7 @@ struct gr_module {
     int n_children;
     int number;      /* among its parent's children */
     bool evaluating; /* also while the model trains */
+    bool checkpointed; /* a section of its own */
     char *path;      /* from the root; settled together with the names of parameters */
     gr_forward_fn *forward;
     size_t state_size;

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
 
+#include <gradus/transform.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -140,6 +142,13 @@ bool gr_module_training(const gr_module *module)
     return module->model->training && !module->evaluating;
 }
 
+/* Backward computes what this module records again instead of keeping it; see gr_checkpoint_begin.
+ * Names and results stay as they are. For each of the blocks of a deep model, say. */
+void gr_module_checkpoint(gr_module *module, bool on)
+{
+    module->checkpointed = on && module->state; /* not of one that could not be made */
+}
+
 /* --- forward --- */
 
 /* For forward functions: puts x's graph in error with "type 'path': what", and returns the inert
@@ -195,6 +204,7 @@ bool gr__module_enter(gr_module *module, const gr_tensor *x, const char *call, g
     char number[16];
     const char *scope = scope_of(module, number);
     if (scope) gr_scope_begin(g, scope);
+    if (module->checkpointed) gr_checkpoint_begin(g);
     if (module->model->trace) module->model->trace(module->model->trace_user, module, NULL);
     return true;
 }
@@ -206,6 +216,7 @@ gr_tensor *gr__module_leave(gr_module *module, const gr_tensor *x, gr_tensor *y)
     const char *scope = scope_of(module, number);
     if (!y) y = gr_module_fail(module, x, "its forward function gave NULL");
     if (module->model->trace) module->model->trace(module->model->trace_user, module, y);
+    if (module->checkpointed) gr_checkpoint_end(g);
     if (scope) gr_scope_end_named(g, scope);
     gr_site_end(g);
     return y;
