@@ -22,10 +22,10 @@ static gr_status newton(gr_graph *g, double x[2], int steps)
 {
     for (int i = 0; i < steps; i++, gr_graph_reset(g)) {
         gr_tensor *at = gr_from_data(g, GR_F64, GR_SHAPE(2), x), *y = valley(at), *dy;
-        if (gr_grad(y, &at, 1, &dy)) return gr_graph_status(g);
-        gr_tensor *step = gr_solve(gr_hessian(y, at), gr_reshape(dy, GR_SHAPE(2, 1)));
-        const double *d = gr_data(step);
-        for (int k = 0; d && k < 2; k++) x[k] -= d[k];
+        gr_grad(y, &at, 1, &dy);
+        const double *d = gr_data(gr_solve(gr_hessian(y, at), gr_reshape(dy, GR_SHAPE(2, 1))));
+        if (!d) break;
+        for (int k = 0; k < 2; k++) x[k] -= d[k];
     }
     return gr_graph_status(g);
 }

@@ -215,6 +215,25 @@ START_TEST(a_loss_read_before_backward_takes_no_more_memory)
 }
 END_TEST
 
+START_TEST(gr_grad_without_gradients_of_its_own_takes_less_memory_too)
+{
+    size_t peaks[2];
+    for (int section = 0; section < 2; section++) {
+        gr_tensor *x[30], *dx[30];
+        gr_graph_free(g);
+        g = gr_graph_new();
+        gr_tensor *loss = gr_mean_all(stack(normed, source(), 0, 30, CUT(section * 5)));
+        for (int l = 0; l < 30; l++) x[l] = gr_use(g, scale[l]);
+        gr_no_grad_begin(g);
+        gr_grad(loss, x, 30, dx);
+        gr_no_grad_end(g);
+        ck_assert_msg(gr_eval(dx, 30) == GR_OK, "%s", gr_graph_error(g));
+        peaks[section] = gr_graph_memory(g).peak;
+    }
+    ck_assert_msg(3 * peaks[1] <= peaks[0], "%zu bytes, %zu without sections", peaks[1], peaks[0]);
+}
+END_TEST
+
 START_TEST(nothing_is_allocated_once_a_step_has_been_seen)
 {
     inject_begin();
@@ -434,6 +453,7 @@ SUITE("checkpoint", setup, teardown, gradients_have_the_same_bits_however_the_ne
       an_eager_or_guarded_graph_gives_the_same_bits, gr_grad_gives_the_same_bits_for_inputs,
       fifty_layers_take_a_quarter_of_the_memory, sections_in_sections_take_less_than_sections,
       a_loss_read_before_backward_takes_no_more_memory,
+      gr_grad_without_gradients_of_its_own_takes_less_memory_too,
       nothing_is_allocated_once_a_step_has_been_seen,
       derivatives_of_higher_order_pass_through_sections, a_section_may_take_gradients,
       jvp_passes_through_sections, no_grad_within_a_section_stays_so_when_recorded_again,
