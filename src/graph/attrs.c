@@ -139,6 +139,8 @@ static gr_status fail_name(gr_attrs *a, const char *name)
 /* The field to be set; NULL with the error set. */
 static const gr_field *find(gr_attrs *a, const char *name)
 {
+    if (!a) gr__fail(GR_ERR_ARGUMENT, "attributes: they are NULL");
+    if (!a) return NULL;
     for (const gr_field *f = a->op && !a->status ? a->op->fields : NULL; f && f->name; f++) {
         if (!name || strcmp(f->name, name) != 0) continue;
         if (a->seed == f) a->seed = NULL;
@@ -146,6 +148,11 @@ static const gr_field *find(gr_attrs *a, const char *name)
     }
     if (!a->status) fail_name(a, name);
     return NULL;
+}
+
+static gr_status status_of(const gr_attrs *a)
+{
+    return a ? a->status : GR_ERR_ARGUMENT;
 }
 
 /* An array with one element per axis may be given for the first axes only. */
@@ -192,7 +199,7 @@ void gr_attrs_free(gr_attrs *a)
 /* NULL, or the first thing that could not be set. */
 const char *gr_attrs_error(const gr_attrs *a)
 {
-    return a->status ? a->message : NULL;
+    return a && a->status ? a->message : NULL;
 }
 
 /* --- setting --- */
@@ -204,9 +211,10 @@ gr_status gr_attrs_set_ints(gr_attrs *a, const char *name, const int64_t *values
 {
     char got[64];
     const gr_field *f = find(a, name);
-    if (!f) return a->status;
+    if (!f) return status_of(a);
     if (!kinds[f->type].ints) return fail_value(a, f, "whole numbers");
     if (!count_fits(f, n)) return fail_count(a, f, n);
+    if (!values && n) return fail_value(a, f, "NULL");
     if (kinds[f->type].ints(f, a->values + f->offset, values, n)) return GR_OK;
     snprintf(got, sizeof got, "%lld", (long long)values[0]);
     return fail_value(a, f, n == 1 ? got : "a value out of range");
@@ -216,9 +224,10 @@ gr_status gr_attrs_set_ints(gr_attrs *a, const char *name, const int64_t *values
 gr_status gr_attrs_set_numbers(gr_attrs *a, const char *name, const double *values, int n)
 {
     const gr_field *f = find(a, name);
-    if (!f) return a->status;
+    if (!f) return status_of(a);
     if (f->type != GR_FIELD_F64) return fail_value(a, f, "floating numbers");
     if (!count_fits(f, n)) return fail_count(a, f, n);
+    if (!values && n) return fail_value(a, f, "NULL");
     for (int i = 0; i < n; i++) ((double *)(a->values + f->offset))[i] = values[i];
     return GR_OK;
 }
@@ -228,7 +237,7 @@ gr_status gr_attrs_set_text(gr_attrs *a, const char *name, const char *text)
 {
     char got[80];
     const gr_field *f = find(a, name);
-    if (!f) return a->status;
+    if (!f) return status_of(a);
     if (text && kinds[f->type].text && kinds[f->type].text(f, a->values + f->offset, text))
         return GR_OK;
     snprintf(got, sizeof got, "'%.60s'", text ? text : "NULL");

@@ -60,14 +60,34 @@ const char *gr_field_type_name(gr_field_type type)
     return known ? field_types[type] : "?";
 }
 
+static const char *name_of_value(const gr_field *f, int i)
+{
+    if (f->type == GR_FIELD_ENUM) return f->names[i];
+    return i < GR_DTYPES ? gr_dtype_name((gr_dtype)i) : NULL;
+}
+
+static void list_values(const gr_field *f, char *text, size_t size)
+{
+    size_t n = 0;
+    for (int i = 0; name_of_value(f, i) && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "one of ",
+                              name_of_value(f, i));
+}
+
 /* What such a field takes, in words: "2 of int", "one of mean, sum, none". Gives text. */
 const char *gr_field_text(const gr_field *f, char *text, size_t size)
 {
-    size_t n = 0;
-    if (f->type == GR_FIELD_TEXT) snprintf(text, size, "at most %d bytes of text", f->count - 1);
-    else if (f->count > 1) snprintf(text, size, "%d of %s", f->count, gr_field_type_name(f->type));
-    else snprintf(text, size, "%s", gr_field_type_name(f->type));
-    for (int i = 0; f->names && f->names[i] && n < size; i++)
-        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "one of ", f->names[i]);
+    const char *type = gr_field_type_name(f->type);
+    switch (f->type) {
+    case GR_FIELD_ENUM:
+    case GR_FIELD_DTYPE: list_values(f, text, size); break;
+    case GR_FIELD_TEXT: snprintf(text, size, "at most %d bytes of text", f->count - 1); break;
+    case GR_FIELD_AXES: snprintf(text, size, "at most %d axes", GR_MAX_RANK); break;
+    case GR_FIELD_SHAPE: snprintf(text, size, "at most %d sizes", GR_MAX_RANK); break;
+    default:
+        if (f->count <= 1) snprintf(text, size, "%s", type);
+        else if (f->count == GR_MAX_RANK) snprintf(text, size, "at most %d of %s", f->count, type);
+        else snprintf(text, size, "%d of %s", f->count, type);
+    }
     return text;
 }

@@ -161,17 +161,23 @@ START_TEST(wrong_names_types_and_counts_say_what_was_expected)
     set_ints("sum", "keepdim", (int64_t[]){2}, 1);
     expect_error("sum: attribute keepdim: expected bool, got 2");
     set_ints("sum", "axes", many, 9);
-    expect_error("sum: attribute axes: expected axes, got 9 values");
+    expect_error("sum: attribute axes: expected at most 8 axes, got 9 values");
     set_ints("reshape", "shape", many, -1);
-    expect_error("reshape: attribute shape: expected shape, got -1 values");
+    expect_error("reshape: attribute shape: expected at most 8 sizes, got -1 values");
     set_ints("huber", "reduction", many, 1);
     expect_error("huber: attribute reduction: expected one of mean, sum, none, got whole numbers");
     set_text("huber", "reduction", "average");
     expect_error("huber: attribute reduction: expected one of mean, sum, none, got 'average'");
     set_text("cast", "dtype", "float16");
-    expect_error("cast: attribute dtype: expected dtype, got 'float16'");
+    expect_error("cast: attribute dtype: expected one of float32, float64, int64, uint8, bool, got "
+                 "'float16'");
     set_text("softmax", "axis", "last");
     expect_error("softmax: attribute axis: expected int, got 'last'");
+    set_ints("softmax", "axis", NULL, 1);
+    expect_error("softmax: attribute axis: expected int, got NULL");
+    set_ints("pad", "before", many, 9);
+    expect_error("pad: attribute before: expected at most 8 of int64, got 9 values");
+    ck_assert_int_eq(gr_attrs_set_ints(NULL, "axis", many, 1), GR_ERR_ARGUMENT);
     attrs_of("softmax");
     gr_attrs_set_numbers(a, "axis", &(double){1}, 1);
     expect_error("softmax: attribute axis: expected int, got floating numbers");
