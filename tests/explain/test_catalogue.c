@@ -1,6 +1,7 @@
 /* test_catalogue.c - the list of ops as JSON. */
 /* SPDX-License-Identifier: MIT */
 #include "inject.h"
+#include "json.h"
 #include "suite.h"
 
 #include <gradus/gradus.h>
@@ -45,6 +46,17 @@ START_TEST(all_ops_are_listed_in_order)
 }
 END_TEST
 
+START_TEST(the_list_is_json)
+{
+    char *text = listed(NULL);
+    gr__json_reader r;
+    gr__json_begin(&r, text, strlen(text));
+    gr__json_skip(&r);
+    ck_assert_msg(gr__json_end(&r) == GR_OK, "%s", gr_last_error());
+    free(text);
+}
+END_TEST
+
 START_TEST(a_short_buffer_gets_the_beginning)
 {
     char *whole = listed(gr_op_find("tanh")), text[9] = "????????";
@@ -72,4 +84,4 @@ START_TEST(a_failed_allocation_gives_0)
 END_TEST
 
 SUITE("catalogue", NULL, NULL, one_op_says_all_that_a_binding_needs, all_ops_are_listed_in_order,
-      a_short_buffer_gets_the_beginning, a_failed_allocation_gives_0)
+      the_list_is_json, a_short_buffer_gets_the_beginning, a_failed_allocation_gives_0)

@@ -1,6 +1,7 @@
 /* test_profile.c - what a profile counts and how it tells. */
 /* SPDX-License-Identifier: MIT */
 #include "inject.h"
+#include "json.h"
 #include "scratch.h"
 #include "suite.h"
 
@@ -188,11 +189,25 @@ END_TEST
 
 /* --- JSON --- */
 
+static void expect_json(const char *text, size_t bytes)
+{
+    gr__json_reader r;
+    char *copy = malloc(bytes);
+    memcpy(copy, text, bytes);
+    gr__json_begin(&r, copy, bytes);
+    gr__json_skip(&r);
+    ck_assert_msg(gr__json_end(&r) == GR_OK, "%s", gr_last_error());
+    free(copy);
+}
+
+/* To be freed. */
 static char *written(void)
 {
     size_t bytes;
     ck_assert_msg(gr_profile_write(p, scratch_path("p.json")) == GR_OK, "%s", gr_last_error());
-    return scratch_read("p.json", &bytes);
+    char *text = scratch_read("p.json", &bytes);
+    expect_json(text, bytes);
+    return text;
 }
 
 static int occurrences(const char *text, const char *part)

@@ -139,6 +139,46 @@ START_TEST(a_random_op_without_a_seed_draws_a_new_one_each_time)
 }
 END_TEST
 
+/* --- an op of the user --- */
+
+typedef struct mine_attrs {
+    bool flags[2];
+    double power;
+    gr_axes axes;
+} mine_attrs;
+
+static const gr_field mine_fields[] = {
+    GR_FIELD_ARRAY(mine_attrs, flags, GR_FIELD_BOOL, 2),
+    GR_FIELD(mine_attrs, power, GR_FIELD_F64),
+    GR_FIELD(mine_attrs, axes, GR_FIELD_AXES),
+    {0},
+};
+
+static void mine_f64(const gr_tile *t)
+{
+    const mine_attrs *m = t->attrs;
+    double gain = m->power + 10 * m->flags[0] + 100 * m->flags[1] + 1000 * m->axes.axis[1];
+    for (int64_t i = 0; i < t->n; i++) ((double *)t->y)[i] = gain * ((const double *)t->x[0])[i];
+}
+
+START_TEST(an_op_of_the_user_is_called_in_the_same_way)
+{
+    const gr_op mine = {.name = "mine",
+                        .n_in = 1,
+                        .attrs_size = sizeof(mine_attrs),
+                        .fields = mine_fields,
+                        .tile = {[GR_F64] = mine_f64}};
+    gr_tensor *x = gr_scalar(g, GR_F64, 1);
+    a = gr_attrs_new(&mine);
+    gr_attrs_set_ints(a, "flags", (int64_t[]){0, 1}, 2);
+    gr_attrs_set_numbers(a, "power", &(double){0.5}, 1);
+    gr_attrs_set_ints(a, "axes", (int64_t[]){3, 2}, 2);
+    ck_assert_double_eq(gr_item(gr_apply_attrs(NULL, &mine, &x, 1, a)), 2100.5);
+    gr_attrs_set_ints(a, "flags", (int64_t[]){0, 2}, 2);
+    expect_error("mine: attribute flags: expected 2 of bool, got a value out of range");
+}
+END_TEST
+
 /* --- what they refuse --- */
 
 START_TEST(wrong_names_types_and_counts_say_what_was_expected)
@@ -337,6 +377,7 @@ END_TEST
 SUITE("attrs", setup, teardown, named_attributes_are_those_of_the_c_functions,
       texts_enums_and_dtypes_go_by_their_names, attributes_can_be_changed_and_applied_again,
       a_random_op_without_a_seed_draws_a_new_one_each_time,
+      an_op_of_the_user_is_called_in_the_same_way,
       wrong_names_types_and_counts_say_what_was_expected, a_text_may_fill_its_field_but_not_more,
       the_first_error_sticks_and_reaches_the_graph, an_op_takes_its_own_attributes_only,
       attributes_of_nothing_are_inert, no_values_crash_any_op)
