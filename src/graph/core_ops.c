@@ -3,7 +3,6 @@
  *   acc:  y = a + b, in a's place when nobody else reads it       da = dy, db = dy
  */
 /* SPDX-License-Identifier: MIT */
-#include "strided.h"
 #include "tape.h"
 
 #include <gradus/transform.h>
@@ -30,49 +29,16 @@ const gr_op gr__fill_op = {
 
 /* --- acc --- */
 
-typedef struct acc_job {
-    gr__strided x;
-    char *y;
-} acc_job;
-
-static void acc_f32(void *ctx, int64_t begin, int64_t end)
-{
-    const acc_job *job = ctx;
-    float piece[512], *y = (float *)job->y;
-    for (int64_t i = begin; i < end; i += 512) {
-        int64_t n = end - i < 512 ? end - i : 512;
-        gr__strided_read(&job->x, i, n, piece);
-        for (int64_t j = 0; j < n; j++) y[i + j] += piece[j];
+/* y may be x[0]. */
+#define ACC(NAME, T)                                                                               \
+    static void NAME(const gr_tile *t)                                                             \
+    {                                                                                              \
+        const T *a = t->x[0], *b = t->x[1];                                                        \
+        T *y = t->y;                                                                               \
+        for (int64_t i = 0; i < t->n; i++) y[i] = a[i] + b[i];                                     \
     }
-}
-
-static void acc_f64(void *ctx, int64_t begin, int64_t end)
-{
-    const acc_job *job = ctx;
-    double piece[512], *y = (double *)job->y;
-    for (int64_t i = begin; i < end; i += 512) {
-        int64_t n = end - i < 512 ? end - i : 512;
-        gr__strided_read(&job->x, i, n, piece);
-        for (int64_t j = 0; j < n; j++) y[i + j] += piece[j];
-    }
-}
-
-static gr_status run_acc(gr_exec *e, gr__range_fn *body)
-{
-    acc_job job = {gr__strided_of(&e->in[1]), e->out[0].data};
-    gr__parallel_for(gr_shape_numel(e->out[0].shape), 32768, body, &job);
-    return GR_OK;
-}
-
-static gr_status acc_forward_f32(gr_exec *e)
-{
-    return run_acc(e, acc_f32);
-}
-
-static gr_status acc_forward_f64(gr_exec *e)
-{
-    return run_acc(e, acc_f64);
-}
+ACC(acc_f32, float)
+ACC(acc_f64, double)
 
 static double acc_flops(const gr_exec *e)
 {
@@ -92,7 +58,7 @@ static const gr_sample acc_samples[] = {
     {.name = "other shape",
      .in = {{.shape = {1, {3}}}, {.shape = {1, {4}}}},
      .n_in = 2,
-     .error = "expected inputs of one shape"},
+     .error = "cannot broadcast"},
     {0},
 };
 
@@ -102,8 +68,8 @@ const gr_op gr__acc_op = {
     .formula = "y = a + b",
     .derivation = "dy/da = dy/db = 1, so da = db = dy",
     .n_in = 2,
-    .flags = GR_OP_STRIDED | GR_OP_INPLACE | GR_OP_LINEAR,
-    .forward = {[GR_F32] = acc_forward_f32, [GR_F64] = acc_forward_f64},
+    .flags = GR_OP_INPLACE | GR_OP_LINEAR,
+    .tile = {[GR_F32] = acc_f32, [GR_F64] = acc_f64},
     .vjp = acc_vjp,
     .flops = acc_flops,
     .samples = acc_samples,

@@ -3,10 +3,10 @@
  * A plan is one walk back from the newest target, which stops when nothing is outstanding, and one
  * walk forwards over what was marked. `uses` counts the reads of each value within the plan; after
  * the last one its buffer is free for the next node, unless a keep rule holds (tape.h, flags). A
- * value let go is a pending node again.
+ * value let go is a pending node again. Element-wise nodes run in groups (elementwise.h).
  */
 /* SPDX-License-Identifier: MIT */
-#include "tape.h"
+#include "elementwise.h"
 
 #include <math.h>
 
@@ -74,19 +74,54 @@ static void release_after(gr_graph *g, gr_node *node)
     }
 }
 
+/* --- running a plan --- */
+
+/* Runs what was put off. */
+static bool finish(gr_graph *g, gr__group *group)
+{
+    if (!group->n) return true;
+    gr_node *failed = NULL;
+    if (!gr__group_run(group, &failed)) return gr__run_failed(failed);
+    for (int k = 0; k < group->n; k++) release_after(g, group->node[k]);
+    group->n = 0;
+    return true;
+}
+
+static bool reads_pending(const gr_node *node)
+{
+    for (int i = 0; i < node->n_in; i++)
+        if (!node->in[i]->data) return true;
+    return false;
+}
+
+/* Puts element-wise nodes off until somebody else reads one of them, or too many have come; not
+ * where they are to be seen one by one. */
+static bool run_marked(gr_graph *g, gr__group *group, gr_node *node)
+{
+    if (!g->watched && gr__is_elementwise(node->op) && !(node->out[0].flags & GR__LITTLE)) {
+        if (!gr__params_current(node)) return gr__run_failed(node);
+        if (gr__group_add(group, node)) return true;
+        return finish(g, group) && gr__group_add(group, node);
+    }
+    if (group->n && reads_pending(node) && !finish(g, group)) return false;
+    if (!gr__run(node)) return false;
+    release_after(g, node);
+    return true;
+}
+
 gr_status gr__evaluate(gr_graph *g, gr_tensor *const *targets, int n, bool backward)
 {
     if (g->status) return g->status;
     plan p = make_plan(g, targets, n);
+    gr__group group;
+    group.n = 0;
     g->backward = backward;
     g->running = true;
     for (gr_node *node = p.first; node; node = node->next) {
-        if (node->mark == g->epoch) {
-            if (!gr__run(node)) break;
-            release_after(g, node);
-        }
+        if (node->mark == g->epoch && !run_marked(g, &group, node)) break;
         if (node == p.last) break;
     }
+    if (!g->status) finish(g, &group);
     g->backward = g->running = false;
     return g->status;
 }

@@ -119,21 +119,26 @@ static bool prepare(gr_exec *e, gr_value *v, bool convert)
     return true;
 }
 
-/* Takes over in[0]'s storage if nobody else will read it, else copies it. */
-static bool inplace_output(gr_node *node)
+bool gr__take_over(gr_node *node)
 {
     gr_tensor *x = node->in[0], *y = &node->out[0];
     gr_graph *g = y->graph;
     bool dying = g->running && x->buffer && x->buffer->refs == 1 && x->epoch == g->epoch && x->uses == 1 &&
                  !(x->flags & GR__KEEP) && (g->backward || !(x->flags & GR__SAVED)) &&
                  gr__tensor_contiguous(x) && x->data == x->buffer->data;
-    if (dying && !y->data && !(y->flags & GR__BOUND)) {
-        y->buffer = x->buffer;
-        y->data = x->data;
-        x->buffer = NULL;
-        x->data = NULL;
-        return true;
-    }
+    if (!dying || y->data || (y->flags & GR__BOUND)) return false;
+    y->buffer = x->buffer;
+    y->data = x->data;
+    x->buffer = NULL;
+    x->data = NULL;
+    return true;
+}
+
+/* Takes over in[0]'s storage if nobody else will read it, else copies it. */
+static bool inplace_output(gr_node *node)
+{
+    gr_tensor *x = node->in[0], *y = &node->out[0];
+    if (gr__take_over(node)) return true;
     if (!gr__tensor_storage(y)) return false;
     int64_t strides[GR_MAX_RANK];
     gr_value v = gr__tensor_value(x, strides);
@@ -305,21 +310,28 @@ static bool compute_guarded(gr_node *node)
     return compute(node) && gr__guard_verdict(node, before);
 }
 
-static bool params_current(gr_node *node)
+bool gr__params_current(gr_node *node)
 {
     for (int i = 0; i < node->n_in; i++)
         if ((node->in[i]->flags & GR__PARAM) && !gr__param_current(node->in[i])) return false;
     return true;
 }
 
+bool gr__run_failed(gr_node *node)
+{
+    if (!node->out[0].graph->status) out_of_memory(node);
+    gr__scope_blame(node);
+    return false;
+}
+
 static bool run_watched(gr_node *node)
 {
     gr_graph *g = node->out[0].graph;
-    bool done = params_current(node) &&
+    bool done = gr__params_current(node) &&
                 (g->guarded && !node->op->view ? compute_guarded(node) : compute(node));
     if (done && g->observer) done = observe(node);
-    if (!done) gr__scope_blame(node);
-    return done && g->anomaly ? gr__anomaly_verdict(node) : done;
+    if (!done) return gr__run_failed(node);
+    return !g->anomaly || gr__anomaly_verdict(node);
 }
 
 void gr__run_watch(gr_graph *g)
@@ -330,7 +342,5 @@ void gr__run_watch(gr_graph *g)
 bool gr__run(gr_node *node)
 {
     if (node->out[0].graph->watched) return run_watched(node);
-    if (params_current(node) && run_op(node)) return true;
-    gr__scope_blame(node);
-    return false;
+    return (gr__params_current(node) && run_op(node)) || gr__run_failed(node);
 }

@@ -1,6 +1,8 @@
 /* step.c - gr_backward: gradients into the parameters, and all that a training step leaves behind. */
 /* SPDX-License-Identifier: MIT */
 #include "backward.h"
+#include "elementwise.h"
+#include "strided.h"
 
 #include <string.h>
 
@@ -111,14 +113,11 @@ static bool bind_gradient(gr_graph *g, gr_tensor *leaf, gr_tensor *dx, uint32_t 
 
 static void add_into(gr_param *p, gr_tensor *dx)
 {
-    int64_t strides[2][GR_MAX_RANK];
-    gr_value in[2] = {{p->dtype, &p->shape, strides[0], p->grad}, gr__tensor_value(dx, strides[1])};
-    gr__shape_strides(&p->shape, strides[0]);
-    gr_exec e = {&gr__acc_op, NULL, in, in, 2, 1, NULL};
-    if (!p->has_grad)
-        memset(p->grad, 0, (size_t)gr_shape_numel(&p->shape) * gr_dtype_size(p->dtype));
+    int64_t strides[GR_MAX_RANK];
+    const gr_value v = gr__tensor_value(dx, strides);
+    if (p->has_grad) gr__add_into(p->grad, &v);
+    else gr__pack(&v, p->grad);
     p->has_grad = true;
-    gr__acc_op.forward[p->dtype](&e);
 }
 
 /* Parameters with a bound gradient come last: until then others may read their cotangent there. */

@@ -277,6 +277,9 @@ bool gr__anomaly_verdict(gr_node *node); /* false, with the error set, when it m
  * op without inputs, the output's. */
 gr_dtype gr__kernel_dtype(gr_tensor *const *in, int n, gr_dtype output);
 bool gr__run_elementwise(gr_node *node); /* false: out of memory */
+bool gr__take_over(gr_node *node); /* out[0] gets the storage of in[0], if nobody else will read that */
+bool gr__run_failed(gr_node *node); /* no error yet: memory is out; it is the node's; false */
+bool gr__params_current(gr_node *node); /* of all that it reads; false, with the error set: not */
 bool gr__run(gr_node *node); /* computes the outputs; all inputs must have data */
 void gr__run_watch(gr_graph *g); /* after a change of who watches */
 bool gr__run_traced(gr_node *node, bool (*run)(gr_node *)); /* the same, told to the tracer */

@@ -30,20 +30,17 @@ bool gr__strided_contiguous(const gr__strided *s)
 
 /* --- one run along the innermost axis --- */
 
-static void run1(const uint8_t *src, int64_t stride, int64_t n, uint8_t *dst)
-{
-    for (int64_t i = 0; i < n; i++) dst[i] = src[i * stride];
-}
-
-static void run4(const uint32_t *src, int64_t stride, int64_t n, uint32_t *dst)
-{
-    for (int64_t i = 0; i < n; i++) dst[i] = src[i * stride];
-}
-
-static void run8(const uint64_t *src, int64_t stride, int64_t n, uint64_t *dst)
-{
-    for (int64_t i = 0; i < n; i++) dst[i] = src[i * stride];
-}
+/* Repeating one element is a loop of its own: without loads, the compiler makes vectors of it. */
+#define RUN(NAME, T)                                                                               \
+    static void NAME(const T *restrict src, int64_t stride, int64_t n, T *restrict dst)            \
+    {                                                                                              \
+        const T same = *src;                                                                       \
+        for (int64_t i = 0; stride == 0 && i < n; i++) dst[i] = same;                              \
+        for (int64_t i = 0; stride != 0 && i < n; i++) dst[i] = src[i * stride];                   \
+    }
+RUN(run1, uint8_t)
+RUN(run4, uint32_t)
+RUN(run8, uint64_t)
 
 static void run(const char *src, int64_t stride, int64_t n, char *dst, size_t size)
 {

@@ -89,12 +89,14 @@ static gr__strided terms_of(const fold_job *j, int64_t output)
 
 static void read_terms(const gr__strided *s, int64_t first, int64_t n, double *x)
 {
-    float narrow[FOLD_PIECE];
+    float space[FOLD_PIECE];
+    const float *narrow = space;
     if (s->size == sizeof *x) {
         gr__strided_read(s, first, n, x);
         return;
     }
-    gr__strided_read(s, first, n, narrow);
+    if (gr__strided_contiguous(s)) narrow = (const float *)s->data + first;
+    else gr__strided_read(s, first, n, space);
     for (int64_t i = 0; i < n; i++) x[i] = (double)narrow[i];
 }
 

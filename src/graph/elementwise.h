@@ -1,0 +1,25 @@
+/* elementwise.h - element-wise nodes, computed together piece by piece. */
+/* SPDX-License-Identifier: MIT */
+#ifndef GR__ELEMENTWISE_H
+#define GR__ELEMENTWISE_H
+
+#include "tape.h"
+
+enum { GR__GROUP = 12 }; /* nodes at most: what they pass on has to stay in the cache */
+
+/* Nodes in tape order, all with as many elements, that have been asked for and not run yet. */
+typedef struct gr__group {
+    int n;
+    int64_t numel;
+    gr_node *node[GR__GROUP];
+} gr__group;
+
+/* Takes the node in; false: it is not of this kind, or of another size, or the group is full. */
+bool gr__group_add(gr__group *group, gr_node *node);
+/* Computes the nodes and empties the group; false: out of memory, *failed could not be computed.
+ * What only the group reads gets no memory and stays pending. */
+bool gr__group_run(gr__group *group, gr_node **failed);
+
+void gr__add_into(void *sum, const gr_value *x); /* sum: row-major, of the dtype of x */
+
+#endif
