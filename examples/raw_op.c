@@ -6,13 +6,13 @@
 
 /* [op] */
 /* (y0, y1) = scale r (cos t, sin t), for all elements of r and t */
-typedef struct polar_attrs {
+typedef struct polar {
     double scale;
-} polar_attrs;
+} polar;
 
 static gr_status polar_forward(gr_exec *e)
 {
-    const double k = ((const polar_attrs *)e->attrs)->scale, *r = e->in[0].data, *t = e->in[1].data;
+    const double k = ((const polar *)e->attrs)->scale, *r = e->in[0].data, *t = e->in[1].data;
     double *y0 = e->out[0].data, *y1 = e->out[1].data;
     for (int64_t i = 0; i < gr_shape_numel(e->in[0].shape); i++) {
         y0[i] = k * r[i] * cos(t[i]);
@@ -24,7 +24,7 @@ static gr_status polar_forward(gr_exec *e)
 /* in = r, t, y0, y1, dy0, dy1 and out = dr, dt */
 static gr_status polar_backward(gr_exec *e)
 {
-    const double k = ((const polar_attrs *)e->attrs)->scale, *t = e->in[1].data;
+    const double k = ((const polar *)e->attrs)->scale, *t = e->in[1].data;
     const double *y0 = e->in[2].data, *y1 = e->in[3].data, *dy0 = e->in[4].data,
                  *dy1 = e->in[5].data;
     double *dr = e->out[0].data, *dt = e->out[1].data;
@@ -39,11 +39,14 @@ static const gr_op polar_op = {
     .name = "polar",
     .n_in = 2,
     .n_out = 2,
-    .attrs_size = sizeof(polar_attrs),
-    .fields = (const gr_field[]){GR_FIELD(polar_attrs, scale, GR_FIELD_F64), {0}},
+    .attrs_size = sizeof(polar),
+    .fields = (const gr_field[]){GR_FIELD(polar, scale, GR_FIELD_F64), {0}},
     .forward = {[GR_F64] = polar_forward},
     .backward = {[GR_F64] = polar_backward},
-    .samples = (const gr_sample[]){{"five", {{{1, {5}}}, {{1, {5}}}}, 2, &(polar_attrs){1.5}},
+    .samples = (const gr_sample[]){{.name = "5",
+                                    .in = {{.shape = {1, {5}}}, {.shape = {1, {5}}}},
+                                    .n_in = 2,
+                                    .attrs = &(polar){1.5}},
                                    {0}}};
 /* [end] */
 
@@ -74,7 +77,7 @@ int main(void)
     gr_tensor *d[2], *ones = gr_ones(g, GR_F64, GR_SHAPE(2));
     gr_checkpoint_begin(g);
     gr_tensor *y0 = gr_apply(g, &polar_op, (gr_tensor *[]){gr_hook(x[0], halve, NULL), x[1]}, 2,
-                             &(polar_attrs){1});
+                             &(polar){1});
     gr_tensor *y1 = gr_output(y0, 1);
     gr_checkpoint_end(g);
     gr_grad(gr_mul(y0, y1), x, 2, d); /* r sin 2t, half of it by the hook; r^2 cos 2t */
