@@ -2,7 +2,8 @@
  *
  * The forward nodes run down the left side, from the inputs to the loss; the nodes that the VJPs
  * recorded run up the right side, beside what they differentiate. Among these the edges are laid
- * out against their direction, which is what makes them climb.
+ * out against their direction, which is what makes them climb. Scopes are frames around their
+ * forward nodes.
  */
 /* SPDX-License-Identifier: MIT */
 #include "attributes.h"
@@ -24,6 +25,8 @@ static const look param_look = {"cylinder", "#fef3c7", "#d97706"};
 static const look source_look = {"box, style=\"rounded,filled\"", "#f3f4f6", "#6b7280"};
 static const look backward_look = {"box", "#fdf2f8", "#db2777"};
 static const look label_look = {"note", "#ecfdf5", "#059669"};
+
+enum { SCOPE = 160 }; /* a longer path is cut off */
 
 typedef struct picture {
     gr__text text;
@@ -77,6 +80,12 @@ static void add_escaped(gr__text *t, const char *s)
         s += step ? step : 1;
         n -= step ? step : 1;
     }
+}
+
+/* Between quotes: what would end them is replaced. */
+static void add_quoted(gr__text *t, const char *s)
+{
+    for (; *s; s++) gr__text_add(t, "%c", *s == '"' || *s == '\\' || (unsigned char)*s < ' ' ? '_' : *s);
 }
 
 static const char *param_name(gr_model *m, const gr_param *p)
@@ -137,6 +146,35 @@ static void add_node(picture *p, const gr_node *node)
     gr__text_add(t, ">];\n");
 }
 
+/* One frame within another: "encoder/attn" is "attn" in "encoder". A frame that is opened again is
+ * the same one to Graphviz. Returns how many were opened. */
+static int open_frames(gr__text *t, char *scope)
+{
+    int depth = 0;
+    for (char *end = scope; end; depth++) {
+        char *name = depth ? end + 1 : scope;
+        end = strchr(name, '/');
+        if (end) *end = 0;
+        gr__text_add(t, "  subgraph \"cluster_");
+        add_quoted(t, scope);
+        gr__text_add(t, "\" { label=<");
+        add_escaped(t, name);
+        gr__text_add(t, ">; fontsize=10; fontcolor=\"#6b7280\"; color=\"#d1d5db\";");
+        if (end) *end = '/';
+    }
+    return depth;
+}
+
+static void add_frame(picture *p, const gr_node *node)
+{
+    char scope[SCOPE];
+    if (!is_forward(p, node) || !*gr_node_scope(node, scope, sizeof scope)) return;
+    int depth = open_frames(&p->text, scope);
+    gr__text_add(&p->text, " n%lld;", (long long)gr_node_id(node));
+    while (depth--) gr__text_add(&p->text, " }");
+    gr__text_add(&p->text, "\n");
+}
+
 static void add_edge(picture *p, const gr_node *from, const gr_node *to)
 {
     long long a = gr_node_id(from), b = gr_node_id(to);
@@ -190,6 +228,7 @@ static void draw(picture *p)
 {
     add_head(p);
     for (const gr_node *n = gr_node_first(p->graph); n; n = gr_node_next(n)) add_node(p, n);
+    for (const gr_node *n = gr_node_first(p->graph); n; n = gr_node_next(n)) add_frame(p, n);
     for (const gr_node *n = gr_node_first(p->graph); n; n = gr_node_next(n)) add_edges(p, n);
     for (int i = 0; i < p->o.n_labels; i++) add_label(p, i, &p->o.labels[i]);
     gr__text_add(&p->text, "}\n");
@@ -197,7 +236,7 @@ static void draw(picture *p)
 
 /* Writes all that g has recorded since its reset as a picture for Graphviz (dot -Tsvg): ops with
  * the shapes and dtypes of their outputs and their attributes, parameters by name as cylinders,
- * data as parallelograms, and nodes recorded by VJPs apart from the others.
+ * data as parallelograms, nodes recorded by VJPs apart from the others, scopes as frames.
  *
  * path      complete afterwards, or as it was before
  * o.labels  tensors of g with what to call them, drawn as notes

@@ -116,6 +116,30 @@ START_TEST(backward_nodes_are_set_apart)
 }
 END_TEST
 
+START_TEST(scopes_are_frames_around_forward_nodes)
+{
+    gr_scope_begin(g, "outer \"x\"");
+    gr_scope_begin(g, "a<b");
+    gr_tensor *y = gr_exp(gr_ones(g, GR_F32, GR_SHAPE(2)));
+    gr_scope_end(g);
+    gr_scope_end(g);
+    char *text = drawn((gr_dot_options){0}), node[64];
+    expect(text, "  subgraph \"cluster_fc\" { label=<fc>;");
+    snprintf(node, sizeof node, "; n%d; } }\n", (int)gr_node_id(gr_node_of(y)));
+    expect(text, node);
+    expect(text, "subgraph \"cluster_outer _x_\" { label=<outer &quot;x&quot;>;");
+    expect(text, "subgraph \"cluster_outer _x_/a<b\" { label=<a&lt;b>;");
+    int inside = 0, frames = 0;
+    for (const gr_node *n = gr_node_first(g); n; n = gr_node_next(n)) {
+        char scope[32];
+        inside += !gr_node_is_backward(n) && *gr_node_scope(n, scope, sizeof scope);
+    }
+    for (const char *at = text; (at = strstr(at, " }\n")); at++) frames++;
+    ck_assert_int_eq(frames, inside);
+    free(text);
+}
+END_TEST
+
 START_TEST(a_graph_in_error_is_not_drawn)
 {
     gr_add(gr_ones(g, GR_F32, GR_SHAPE(2)), gr_ones(g, GR_F32, GR_SHAPE(3)));
@@ -146,5 +170,5 @@ END_TEST
 
 SUITE("dot", setup, teardown, every_node_is_drawn_once_and_every_edge_joins_two,
       ops_have_shapes_dtypes_and_attributes, parameters_have_the_names_of_the_model,
-      labels_are_notes_and_text_is_escaped, backward_nodes_are_set_apart,
+      labels_are_notes_and_text_is_escaped, backward_nodes_are_set_apart, scopes_are_frames_around_forward_nodes,
       a_graph_in_error_is_not_drawn, what_fails_leaves_no_file)
