@@ -234,6 +234,15 @@ GR_API gr_tensor *gr_node_input(const gr_node *node, int i);
 GR_API gr_tensor *gr_node_output(const gr_node *node, int i);
 GR_API gr_param *gr_node_param(const gr_node *node);    /* of a leaf made by gr_use, else NULL */
 GR_API bool gr_node_is_backward(const gr_node *node);   /* recorded by a VJP */
+enum {
+    GR_NODE_BACKWARD = 1,  /* recorded by a backward rule */
+    GR_NODE_NO_GRAD = 2,   /* recorded in a no-grad scope */
+    GR_NODE_GRADIENT = 4,  /* a trainable parameter feeds it */
+    GR_NODE_COMPUTED = 8,  /* its output 0 has its value now */
+    GR_NODE_KEPT = 16,     /* which stays until reset */
+    GR_NODE_SAVED = 32     /* which stays until backward */
+};
+GR_API unsigned gr_node_flags(const gr_node *node);
 GR_API const char *gr_node_site(const gr_node *node, char *text, size_t size); /* "model.c:42" or "symbol+0x1f" */
 GR_API const char *gr_node_scope(const gr_node *node, char *text, size_t size); /* "encoder/attn"; "" outside of any */
 

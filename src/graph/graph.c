@@ -301,6 +301,19 @@ bool gr_node_is_backward(const gr_node *node)
     return node->flags & GR__BACKWARD;
 }
 
+unsigned gr_node_flags(const gr_node *node)
+{
+    const gr_tensor *y = &node->out[0];
+    unsigned flags = 0;
+    if (node->flags & GR__BACKWARD) flags |= GR_NODE_BACKWARD;
+    if (node->flags & GR__NO_GRAD) flags |= GR_NODE_NO_GRAD;
+    if (y->flags & GR__GRAD) flags |= GR_NODE_GRADIENT;
+    if (y->data) flags |= GR_NODE_COMPUTED;
+    if (y->flags & (GR__KEEP | GR__LITTLE)) flags |= GR_NODE_KEPT;
+    if (y->flags & GR__SAVED) flags |= GR_NODE_SAVED;
+    return flags;
+}
+
 const char *gr_node_site(const gr_node *node, char *text, size_t size)
 {
     return gr__site_text(node->site, text, size);
