@@ -1,116 +1,72 @@
-/* loader.c - batches, in a new order and with new shifts each pass.
+/* loader.c - batches, in a new order and with new changes each pass.
  *
- * Order and shifts are functions of (seed, pass) and (seed, pass, sample) alone, so that a run can
+ * Order and changes are functions of (seed, pass) and (seed, pass, sample) alone, so that a run can
  * be repeated bit by bit, whatever the batch size and the number of threads.
  */
 /* SPDX-License-Identifier: MIT */
-#include "base.h"
+#include "loader.h"
 
-#include <gradus/data.h>
 #include <string.h>
 
 enum { DEFAULT_BATCH = 32 };
 
 struct gr_loader {
-    const gr_dataset *data;
-    gr_loader_options o;
-    int64_t *order; /* [n], the samples of this pass; NULL without shuffling */
-    float *x;       /* [batch, sample], NULL when batches lie in the data set itself */
-    int64_t *y;     /* [batch] */
-    int64_t sample; /* elements of one */
-    int64_t at;     /* the next sample of this pass, -1 between two passes */
-    uint64_t pass;  /* that was begun last; the first is 1 */
+    gr__maker maker;
+    gr__slot slot;          /* without prefetch */
+    gr__prefetch *prefetch; /* NULL until the first batch, and without prefetch */
+    gr_status status;
 };
 
-/* --- random choices of a pass --- */
+/* --- options --- */
 
-enum stream { ORDER, SHIFTS };
-
-static uint64_t stream_of(const gr_loader *l, enum stream which)
-{
-    return gr__hash_join(gr__hash_join(l->o.seed, l->pass), (uint64_t)which);
-}
-
-/* 0 <= result < n */
-static int64_t below(uint64_t stream, uint64_t index, int64_t n)
-{
-    int64_t i = (int64_t)(gr__random_uniform(stream, index) * (double)n);
-    return i < n ? i : n - 1;
-}
-
-/* Fisher and Yates: every order is equally likely. */
-static void shuffle(gr_loader *l)
-{
-    uint64_t stream = stream_of(l, ORDER);
-    for (int64_t i = 0; i < l->data->n; i++) l->order[i] = i;
-    for (int64_t i = l->data->n - 1; i > 0; i--) {
-        int64_t j = below(stream, (uint64_t)i, i + 1), held = l->order[i];
-        l->order[i] = l->order[j];
-        l->order[j] = held;
-    }
-}
-
-/* --- samples --- */
-
-/* Copies a plane [height, width] moved by down rows and right columns; `fill` enters. */
-static void shift_plane(const float *from, float *to, int64_t height, int64_t width, int64_t down,
-                        int64_t right, float fill)
-{
-    int64_t begin = right > 0 ? right : 0, end = right < 0 ? width + right : width;
-    for (int64_t r = 0; r < height; r++, to += width) {
-        bool outside = r - down < 0 || r - down >= height;
-        for (int64_t c = 0; c < width; c++)
-            if (outside || c < begin || c >= end) to[c] = fill;
-        if (!outside)
-            memcpy(to + begin, from + (r - down) * width + begin - right,
-                   (size_t)(end - begin) * sizeof *to);
-    }
-}
-
-static void shift_sample(const gr_loader *l, int64_t index, const float *from, float *to)
-{
-    const gr_shape *shape = &l->data->shape;
-    int64_t height = shape->dim[shape->rank - 2], width = shape->dim[shape->rank - 1];
-    int64_t reach = l->o.shift, choices = 2 * reach + 1, plane = height * width;
-    uint64_t stream = stream_of(l, SHIFTS), first = 2 * (uint64_t)index;
-    int64_t down = below(stream, first, choices) - reach;
-    int64_t right = below(stream, first + 1, choices) - reach;
-    for (int64_t i = 0; i < l->sample; i += plane)
-        shift_plane(from + i, to + i, height, width, down, right, (float)l->o.fill);
-}
-
-static void copy_batch(gr_loader *l, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        int64_t index = l->order ? l->order[l->at + i] : l->at + i;
-        const float *from = l->data->x + index * l->sample;
-        float *to = l->x + i * l->sample;
-        if (l->o.shift) shift_sample(l, index, from, to);
-        else memcpy(to, from, (size_t)l->sample * sizeof *to);
-        l->y[i] = l->data->y[index];
-    }
-}
-
-/* --- lifetime --- */
-
-static gr_status check(const gr_dataset *d, const gr_loader_options *o)
+static gr_status check_batch(const gr_dataset *d, const gr_loader_options *o)
 {
     if (o->batch < 1)
         return gr__fail(GR_ERR_ARGUMENT, "loader: expected a batch of at least 1, got %lld",
                         (long long)o->batch);
-    if (!o->shift) return GR_OK;
-    int rank = d->shape.rank;
-    int64_t least = 0;
-    if (rank >= 2) {
-        int64_t height = d->shape.dim[rank - 2], width = d->shape.dim[rank - 1];
-        least = height < width ? height : width;
-    }
-    if (o->shift < 0 || o->shift >= least) {
-        char text[GR_SHAPE_TEXT];
-        return gr__fail(GR_ERR_ARGUMENT, "loader: cannot shift samples %s by up to %d pixels",
-                        gr_shape_text(&d->shape, text), o->shift);
-    }
+    if (d->n < 1) return gr__fail(GR_ERR_ARGUMENT, "loader: the data set '%s' is empty", d->name);
+    if (o->drop_last && d->n < o->batch)
+        return gr__fail(GR_ERR_ARGUMENT,
+                        "loader: the data set '%s' has %lld samples, fewer than a batch of %lld,"
+                        " and smaller batches are to be dropped",
+                        d->name, (long long)d->n, (long long)o->batch);
     return GR_OK;
+}
+
+static gr_status check(const gr_dataset *d, const gr_loader_options *o)
+{
+    gr_status status = check_batch(d, o);
+    if (status) return status;
+    if (!(o->augment.mixup >= 0) || (o->augment.mixup > 0 && d->classes < 1))
+        return gr__fail(GR_ERR_ARGUMENT,
+                        "loader: mixup needs classes and an alpha of 0 or more, got"
+                        " %d classes and %g",
+                        d->classes, o->augment.mixup);
+    if (o->bucket < 0 || (o->bucket && o->weights))
+        return gr__fail(GR_ERR_ARGUMENT,
+                        "loader: expected 0 or more batches to a bucket, and no weights with"
+                        " buckets; got %lld%s",
+                        (long long)o->bucket, o->weights ? " and weights" : "");
+    return GR_OK;
+}
+
+static bool changes_image(const gr_loader_options *o)
+{
+    const gr_augment *a = &o->augment;
+    return o->shift != 0 || a->flip != 0 || a->crop != 0 || a->rotate != 0 || a->elastic != 0 ||
+           a->noise != 0;
+}
+
+/* --- lifetime --- */
+
+static gr_status maker_init(gr__maker *m, const gr_dataset *d, const gr_loader_options *o)
+{
+    *m = (gr__maker){.d = d, .o = *o, .at = -1, .augments = changes_image(o)};
+    m->copies = o->shuffle || m->augments || o->augment.mixup > 0 || o->weights || o->bucket ||
+                o->scaler || d->read || d->in;
+    gr_status status = gr__order_init(&m->order, d, o);
+    if (!status && m->augments) status = gr__augment_init(&m->augment, &d->shape, o);
+    return status;
 }
 
 /* Begins to draw batches from a data set.
@@ -119,25 +75,31 @@ static gr_status check(const gr_dataset *d, const gr_loader_options *o)
  * o  batch      samples per batch, 0 counts as 32; the last batch of a pass may be smaller
  *    shuffle    a new order each pass, every order equally likely
  *    drop_last  leave out a last batch that is smaller
- *    seed       of order and shifts: the same seed gives the same batches, bit by bit
+ *    seed       of order and changes: the same seed gives the same batches, bit by bit
  *    shift      move each image, by its last two axes, by up to so many pixels each way; the same
  *               for all its planes; less than height and width
  *    fill       the value that enters at the edge (in the units of the data, normalised or not)
+ *    augment    further changes to images; mixup depends on the batches, the others do not
+ *    weights    n draws with replacement in a pass, a sample's probability being p = its weight
+ *               over the sum; b.weight then holds 1 / (n p), so that the mean of weighted losses
+ *               estimates the mean over all samples (leave it out to learn from the other mixture)
+ *    bucket     samples of like length come together: so many batches at a time are sorted by the
+ *               length of their rows, then full batches are shuffled (with shuffle)
+ *    scaler     applied to each sample, before it is changed
+ *    prefetch   a thread makes the next batch while the caller works on this one; a function that
+ *               reads samples is then called on that thread
  *
- * NULL on failure. Batches are drawn without allocation. Free with gr_loader_free. */
+ * NULL on failure: an option out of range, an empty data set, one smaller than a batch with
+ * drop_last, no memory. Batches are drawn without allocation. Free with gr_loader_free. */
 gr_loader *gr_loader_new(const gr_dataset *d, gr_loader_options o)
 {
     if (o.batch == 0) o.batch = DEFAULT_BATCH;
     if (check(d, &o)) return NULL;
     gr_loader *l = gr__calloc(sizeof *l);
     if (!l) return NULL;
-    *l = (gr_loader){.data = d, .o = o, .sample = gr_shape_numel(&d->shape), .at = -1};
-    if (!o.shuffle && !o.shift) return l;
-    size_t most = (size_t)(o.batch < d->n ? o.batch : d->n);
-    l->x = gr__alloc(most * (size_t)l->sample * sizeof *l->x);
-    l->y = gr__alloc(most * sizeof *l->y);
-    l->order = o.shuffle ? gr__alloc((size_t)d->n * sizeof *l->order) : NULL;
-    if (l->x && l->y && (l->order || !o.shuffle)) return l;
+    gr_status status = maker_init(&l->maker, d, &o);
+    if (!status && !(o.prefetch && l->maker.copies)) status = gr__slot_init(&l->slot, &l->maker);
+    if (!status) return l;
     gr_loader_free(l);
     return NULL;
 }
@@ -146,24 +108,37 @@ gr_loader *gr_loader_new(const gr_dataset *d, gr_loader_options o)
 void gr_loader_free(gr_loader *l)
 {
     if (!l) return;
-    gr__free(l->order);
-    gr__free(l->x);
-    gr__free(l->y);
+    gr__prefetch_free(l->prefetch);
+    gr__slot_release(&l->slot);
+    gr__order_release(&l->maker.order);
+    gr__augment_release(&l->maker.augment);
     gr__free(l);
 }
+
+/* --- batches --- */
 
 /* Number of batches in one pass. */
 int64_t gr_loader_batches(const gr_loader *l)
 {
-    int64_t n = l->data->n, batch = l->o.batch;
-    return n / batch + (!l->o.drop_last && n % batch ? 1 : 0);
+    int64_t n = l->maker.d->n, batch = l->maker.o.batch;
+    return n / batch + (!l->maker.o.drop_last && n % batch ? 1 : 0);
 }
 
-static void begin_pass(gr_loader *l)
+/* Whether drawing has failed; the error is this thread's again. */
+gr_status gr_loader_status(const gr_loader *l)
 {
-    l->pass++;
-    l->at = 0;
-    if (l->order) shuffle(l);
+    return l->status;
+}
+
+/* The slot with the next batch; NULL when the thread could not be started. */
+static gr__slot *next_slot(gr_loader *l)
+{
+    if (!l->maker.o.prefetch || !l->maker.copies) {
+        gr__make_batch(&l->maker, &l->slot);
+        return &l->slot;
+    }
+    if (!l->prefetch) l->prefetch = gr__prefetch_new(&l->maker);
+    return l->prefetch ? gr__prefetch_next(l->prefetch) : NULL;
 }
 
 /* Draws the next batch: true, and *b is filled; or false at the end of a pass, *b being empty.
@@ -172,19 +147,35 @@ static void begin_pass(gr_loader *l)
  *     for (int epoch = 0; epoch < 10; epoch++)
  *         for (gr_batch b; gr_next(loader, &b);) ...
  *
- * What *b points to belongs to the loader (or the data set) and is valid until the next call. */
+ * What *b points to belongs to the loader (or the data set) and is valid until the next call. When
+ * a sample cannot be read, this and all later calls are false, gr_loader_status gives the status
+ * and gr_last_error the reason. */
 bool gr_next(gr_loader *l, gr_batch *b)
 {
-    if (l->at < 0) begin_pass(l);
-    int64_t left = l->data->n - l->at, n = left < l->o.batch ? left : l->o.batch;
     *b = (gr_batch){0};
-    if (n == 0 || (n < l->o.batch && l->o.drop_last)) {
-        l->at = -1;
-        return false;
-    }
-    if (l->x) copy_batch(l, n);
-    *b = (gr_batch){n, l->x ? l->x : l->data->x + l->at * l->sample,
-                    l->x ? l->y : l->data->y + l->at};
-    l->at += n;
-    return true;
+    if (l->status) return false;
+    const gr__slot *s = next_slot(l);
+    l->status = s ? s->status : GR_ERR_MEMORY;
+    if (s && s->status) gr__fail(s->status, "%s", s->error); /* of another thread, maybe */
+    if (l->status) return false;
+    *b = s->batch;
+    return b->n > 0;
+}
+
+/* Goes to batch `batch` of pass `pass`, both counted from 0: what is drawn then is what a new
+ * loader gives after so many passes and batches. To resume a training where it stopped, note how
+ * much was drawn. GR_ERR_ARGUMENT when a pass has no such batch. */
+gr_status gr_loader_seek(gr_loader *l, uint64_t pass, int64_t batch)
+{
+    gr__maker *m = &l->maker;
+    if (batch < 0 || batch > gr_loader_batches(l))
+        return gr__fail(GR_ERR_ARGUMENT, "loader: cannot seek to batch %lld of a pass of %lld",
+                        (long long)batch, (long long)gr_loader_batches(l));
+    gr__prefetch_free(l->prefetch);
+    l->prefetch = NULL;
+    m->pass = pass + 1;
+    m->made = (uint64_t)batch;
+    m->at = batch * m->o.batch < m->d->n ? batch * m->o.batch : m->d->n;
+    gr__order_begin(&m->order, m->pass);
+    return GR_OK;
 }

@@ -166,6 +166,8 @@ static gr_status train_epoch(fit *f, gr__progress *bar, gr_epoch *e)
         gr__progress_show(bar, batch, "loss %.4f  accuracy %.2f%%", sum.loss / (double)sum.n,
                           100 * (double)sum.hits / (double)sum.n);
     }
+    if (gr_loader_status(f->loader))
+        return fail_at(f, e->epoch, batch + 1, gr_loader_status(f->loader));
     e->loss = sum.loss / (double)sum.n;
     e->accuracy = (double)sum.hits / (double)sum.n;
     e->lr = gr_optimizer_lr(f->opt);

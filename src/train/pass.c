@@ -43,7 +43,9 @@ gr_status gr__check_dataset(const char *who, const gr_dataset *d)
 {
     if (!d || d->n < 1)
         return gr__fail(GR_ERR_ARGUMENT, "%s: the data set is %s", who, d ? "empty" : "NULL");
-    for (int64_t i = 0; i < d->n; i++)
+    if (d->classes < 1)
+        return gr__fail(GR_ERR_ARGUMENT, "%s: the data set '%s' has no classes", who, d->name);
+    for (int64_t i = 0; d->y && i < d->n; i++)
         if (d->y[i] < 0 || d->y[i] >= d->classes)
             return gr__fail(GR_ERR_ARGUMENT, "%s: label %lld is %lld, expected 0 to %d", who,
                             (long long)i, (long long)d->y[i], d->classes - 1);
@@ -52,26 +54,30 @@ gr_status gr__check_dataset(const char *who, const gr_dataset *d)
 
 /* --- a pass --- */
 
-static gr_batch slice(const gr_dataset *d, int64_t first)
+static gr_status visit_batches(gr_graph *g, gr_module *net, const gr_dataset *d, gr_loader *l,
+                               const void *site, gr__visit_fn *visit, void *ctx)
 {
-    int64_t left = d->n - first, sample = gr_shape_numel(&d->shape);
-    return (gr_batch){left < BATCH ? left : BATCH, d->x + first * sample, d->y + first};
+    int64_t first = 0;
+    for (gr_batch b; gr_next(l, &b); first += b.n) {
+        gr_graph_reset(g);
+        gr_no_grad_begin(g);
+        gr__recorded r = gr__record_batch(g, net, d, &b, site);
+        gr_status status = gr_graph_status(g) ? gr_graph_status(g) : visit(ctx, first, &b, r);
+        if (status) return status;
+    }
+    return gr_loader_status(l);
 }
 
 gr_status gr__pass(gr_graph *g, gr_module *net, const gr_dataset *d, const void *site,
                    gr__visit_fn *visit, void *ctx)
 {
     gr_model *model = gr_module_model(net);
+    gr_loader *l = gr_loader_new(d, (gr_loader_options){.batch = BATCH});
+    if (!l) return GR_ERR_MEMORY;
     bool training = gr_model_training(model);
-    gr_status status = GR_OK;
     gr_model_set_training(model, false);
-    for (int64_t first = 0; first < d->n && !status; first += BATCH) {
-        gr_batch b = slice(d, first);
-        gr_graph_reset(g);
-        gr_no_grad_begin(g);
-        gr__recorded r = gr__record_batch(g, net, d, &b, site);
-        status = gr_graph_status(g) ? gr_graph_status(g) : visit(ctx, first, &b, r);
-    }
+    gr_status status = visit_batches(g, net, d, l, site, visit, ctx);
     gr_model_set_training(model, training);
+    gr_loader_free(l);
     return status;
 }
