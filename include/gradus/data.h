@@ -83,17 +83,7 @@ typedef struct gr_csv_options {
 } gr_csv_options;
 
 /* Features [columns] and a class per row: whole numbers as they are, other labels sorted by name. */
-GR_API gr_dataset *gr_csv(const char *path, gr_csv_options o);
-
-/* --- pictures: PNG and JPEG in a folder per class --- */
-
-typedef struct gr_images_options {
-    int64_t height, width; /* all are resized to this; 0: as the first one is, others must agree */
-    bool grey;             /* one channel instead of red, green, blue */
-    bool stream;           /* read at every use instead of kept in memory */
-} gr_images_options;
-
-GR_API gr_dataset *gr_images(const char *folder, gr_images_options o); /* folder/class/file; [channels, height, width], 0..1 */
+GR_API gr_dataset *gr_csv_dataset(const char *path, gr_csv_options o);
 
 /* --- vocabularies: text to numbers and back --- */
 
@@ -120,15 +110,15 @@ GR_API void gr_vocabulary_free(gr_vocabulary *v);
 GR_API int64_t gr_vocabulary_size(const gr_vocabulary *v);
 GR_API const char *gr_vocabulary_token(const gr_vocabulary *v, int64_t id, size_t *bytes); /* NULL: no such id */
 GR_API int64_t gr_vocabulary_find(const gr_vocabulary *v, const char *token, size_t bytes); /* -1: not there */
-GR_API gr_status gr_encode(const gr_vocabulary *v, const char *text, size_t bytes, int64_t **ids, int64_t *n); /* gr_free_memory */
-GR_API gr_status gr_decode(const gr_vocabulary *v, const int64_t *ids, int64_t n, char **text); /* gr_free_memory */
+GR_API gr_status gr_vocabulary_encode(const gr_vocabulary *v, const char *text, size_t bytes, int64_t **ids, int64_t *n); /* gr_free_memory */
+GR_API gr_status gr_vocabulary_decode(const gr_vocabulary *v, const int64_t *ids, int64_t n, char **text); /* gr_free_memory */
 
 /* --- text --- */
 
 GR_API gr_status gr_text_read(const char *path, char **text, size_t *bytes); /* UTF-8, plain or .gz; gr_free_memory */
-GR_API gr_dataset *gr_windows(const int64_t *ids, int64_t n, int64_t length, int64_t vocabulary); /* in: pieces of `length`; out: one later */
+GR_API gr_dataset *gr_text_windows(const int64_t *ids, int64_t n, int64_t length, int64_t vocabulary); /* in: pieces of `length`; out: one later */
 /* Line i of one file with line i of the other: in is source <eos>, out <bos> target <eos>. */
-GR_API gr_dataset *gr_parallel(const char *source, const char *target, const gr_vocabulary *from, const gr_vocabulary *to);
+GR_API gr_dataset *gr_parallel_text(const char *source, const char *target, const gr_vocabulary *from, const gr_vocabulary *to);
 
 /* --- parts --- */
 

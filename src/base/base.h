@@ -49,6 +49,12 @@ char *gr__text_room(gr__text *t, size_t n);
 size_t gr__text_copy(const gr__text *t, char *text, size_t size);
 void gr__text_release(gr__text *t);
 
+/* --- order --- */
+
+/* Sorts n pointers so that order(items[i], items[i + 1]) <= 0; n log n at worst, in place. */
+typedef int gr__order_fn(const void *a, const void *b);
+void gr__sort(const void **items, size_t n, gr__order_fn *order);
+
 /* --- arena: bump allocation, everything freed at once --- */
 
 typedef struct gr__block gr__block;

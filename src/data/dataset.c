@@ -71,7 +71,7 @@ gr_dataset *gr__dataset_empty(const char *who, gr_shape sample, int64_t n, int c
     return d;
 }
 
-static void rows_free(gr_rows *rows)
+void gr__rows_free(gr_rows *rows)
 {
     if (!rows) return;
     gr__free(rows->begin);
@@ -183,8 +183,8 @@ gr_dataset *gr_dataset_rows(gr_rows *in, gr_rows *out, int64_t n)
     gr_dataset *d = in ? gr__dataset_empty("dataset", (gr_shape){1, {0}}, n, 0) : NULL;
     if (!d || check_rows(in, n) || (out && check_rows(out, n)) || !(d->x = gr__alloc(0))) {
         gr_dataset_free(d);
-        rows_free(in);
-        rows_free(out);
+        gr__rows_free(in);
+        gr__rows_free(out);
         return NULL;
     }
     d->in = in;
@@ -207,7 +207,7 @@ gr_rows *gr_rows_new(int64_t n, int64_t tokens, int64_t vocabulary)
     rows->begin = gr__calloc((size_t)(n + 1) * sizeof *rows->begin);
     rows->ids = gr__calloc((size_t)tokens * sizeof *rows->ids);
     if (rows->begin && rows->ids) return rows;
-    rows_free(rows);
+    gr__rows_free(rows);
     return NULL;
 }
 
@@ -217,8 +217,8 @@ void gr_dataset_free(gr_dataset *d)
     if (!d) return;
     if (d->release) d->release(d->user);
     gr__names_free(d->class_names, d->classes);
-    rows_free(d->in);
-    rows_free(d->out);
+    gr__rows_free(d->in);
+    gr__rows_free(d->out);
     gr__free(d->target);
     gr__free(d->x);
     gr__free(d->y);

@@ -19,6 +19,8 @@ gr_status gr__read_sample(const gr_dataset *d, int64_t index, float *x, int64_t 
 /* The labels [n]; read into *held, to be freed, when they are not in memory. NULL on failure. */
 const int64_t *gr__labels(const gr_dataset *d, int64_t **held);
 
+void gr__rows_free(gr_rows *rows); /* NULL is fine */
+
 /* Copies of the names, to be freed with gr__names_free; NULL when memory is out. */
 char **gr__names_copy(char *const *names, int n);
 void gr__names_free(char **names, int n);

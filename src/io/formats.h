@@ -18,12 +18,6 @@ const gr__type *gr__type_of(gr_dtype dtype);     /* NULL for no dtype */
 /* Bytes of an array; false when they are too many, or no whole number. */
 bool gr__type_bytes(const gr__type *type, const gr_shape *shape, size_t *bytes);
 
-/* --- order --- */
-
-/* Sorts n pointers so that order(items[i], items[i + 1]) <= 0; n log n at worst, in place. */
-typedef int gr__order_fn(const void *a, const void *b);
-void gr__sort(const void **items, size_t n, gr__order_fn *order);
-
 /* --- safetensors --- */
 
 struct gr_safetensors;

@@ -1,6 +1,6 @@
 /* sort.c - heap sort: in place and n log n at worst, which the C library's qsort need not be. */
 /* SPDX-License-Identifier: MIT */
-#include "formats.h"
+#include "base.h"
 
 /* Lets items[i] sink to where no child comes after it, in the heap items[0..n). */
 static void sink(const void **items, size_t i, size_t n, gr__order_fn *order)

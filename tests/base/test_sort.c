@@ -1,6 +1,6 @@
 /* test_sort.c - sorting pointers. */
 /* SPDX-License-Identifier: MIT */
-#include "formats.h"
+#include "base.h"
 #include "suite.h"
 
 static int order_ints(const void *a, const void *b)
