@@ -51,8 +51,9 @@ static bool suspect(const gr_node *node, int i)
 {
     const gr_tensor *y = &node->out[i];
     if (!gr__is_float((gr_dtype)y->dtype)) return false;
-    bool seen = gr__is_elementwise(node->op) && !(y->flags & GR__LITTLE) && !y->graph->observer;
-    if (seen) return y->unfit;
+    if (y->shape->rank == 0) return !isfinite(gr__get_scalar(y->data, (gr_dtype)y->dtype));
+    bool little = y->flags & GR__LITTLE;
+    if (!little && gr__is_elementwise(node->op) && !y->graph->observer) return y->unfit;
     look l = {y->data, (gr_dtype)y->dtype, false};
     gr__parallel_for(gr_shape_numel(y->shape), GRAIN, look_at, &l);
     return l.found;
