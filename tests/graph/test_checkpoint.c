@@ -215,6 +215,28 @@ START_TEST(a_loss_read_before_backward_takes_no_more_memory)
 }
 END_TEST
 
+static void count_forward(void *user, const gr_node *node, const gr_exec *e)
+{
+    (void)e;
+    *(int *)user += !gr_node_is_backward(node);
+}
+
+/* Also of what has no gradient: all that a section starts from is there. */
+START_TEST(a_loss_read_before_backward_is_not_computed_again)
+{
+    int computed = 0;
+    gr_tensor *x = gr_exp(gr_sin(source()));
+    gr_checkpoint_begin(g);
+    gr_tensor *h = plain(gr_tanh(x), 0);
+    gr_checkpoint_end(g);
+    gr_tensor *loss = gr_mean_all(stack(plain, h, 1, 7, CUT(3, 1)));
+    ck_assert(isfinite(gr_item(loss)));
+    gr_graph_observe(g, count_forward, &computed);
+    ck_assert_msg(gr_backward(loss) == GR_OK, "%s", gr_graph_error(g));
+    ck_assert_int_eq(computed, 0);
+}
+END_TEST
+
 START_TEST(gr_grad_without_gradients_of_its_own_takes_less_memory_too)
 {
     size_t peaks[2];
@@ -431,21 +453,20 @@ END_TEST
 
 START_TEST(a_failed_allocation_is_an_error_wherever_it_happens)
 {
+    gr_graph *before = g;
     inject_begin();
     for (int64_t n = 0, done = 0; !done; n++) {
-        gr_graph *own = g = gr_graph_new();
+        g = gr_graph_new();
         inject_allocation(n);
         gr_tensor *loss = gr_mean_all(stack(dropped, source(), 0, 6, CUT(4, 2)));
         gr_status status = gr_backward(loss);
         done = !inject_happened();
         inject_none();
         ck_assert_int_eq(status, done ? GR_OK : GR_ERR_MEMORY);
-        gr_graph_free(own);
+        gr_graph_free(g);
     }
-    g = gr_graph_new();
-    teardown();
     inject_end();
-    setup();
+    g = before;
 }
 END_TEST
 
@@ -453,6 +474,7 @@ SUITE("checkpoint", setup, teardown, gradients_have_the_same_bits_however_the_ne
       an_eager_or_guarded_graph_gives_the_same_bits, gr_grad_gives_the_same_bits_for_inputs,
       fifty_layers_take_a_quarter_of_the_memory, sections_in_sections_take_less_than_sections,
       a_loss_read_before_backward_takes_no_more_memory,
+      a_loss_read_before_backward_is_not_computed_again,
       gr_grad_without_gradients_of_its_own_takes_less_memory_too,
       nothing_is_allocated_once_a_step_has_been_seen,
       derivatives_of_higher_order_pass_through_sections, a_section_may_take_gradients,
