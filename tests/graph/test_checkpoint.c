@@ -317,6 +317,28 @@ START_TEST(derivatives_of_higher_order_pass_through_sections)
 }
 END_TEST
 
+/* gr_backward records twins that nobody differentiates; the next sweep needs others. */
+START_TEST(a_sweep_does_not_take_over_the_twins_of_the_one_before)
+{
+    double one[LONG];
+    for (int i = 0; i < LONG; i++) one[i] = 1;
+    gr_param *scaled = gr_param_new("scaled", GR_F64, GR_SHAPE(LONG), one);
+    gr_tensor *x = gr_mul(gr_use(g, scaled), numbers()), *d1, *d2;
+    gr_tensor *y = cubes(x, true);
+    ck_assert_int_eq(gr_backward(y), GR_OK);
+    gr_grad(y, &x, 1, &d1);
+    gr_grad(d1, &x, 1, &d2);
+    const double *v = gr_data(x), *got = gr_data(d2);
+    ck_assert_msg(got != NULL, "%s", gr_graph_error(g));
+    for (int i = 0; i < LONG; i++) {
+        const double s = sin(v[i]), c = cos(v[i]);
+        ck_assert_double_eq_tol(got[i], 6 * s * c * c - 3 * s * s * s, 1e-13);
+    }
+    gr_graph_reset(g);
+    gr_param_release(scaled);
+}
+END_TEST
+
 /* A penalty on the gradient of what a section holds; all of it in another one, or not. */
 START_TEST(a_section_may_take_gradients)
 {
@@ -477,7 +499,8 @@ SUITE("checkpoint", setup, teardown, gradients_have_the_same_bits_however_the_ne
       a_loss_read_before_backward_is_not_computed_again,
       gr_grad_without_gradients_of_its_own_takes_less_memory_too,
       nothing_is_allocated_once_a_step_has_been_seen,
-      derivatives_of_higher_order_pass_through_sections, a_section_may_take_gradients,
+      derivatives_of_higher_order_pass_through_sections,
+      a_sweep_does_not_take_over_the_twins_of_the_one_before, a_section_may_take_gradients,
       jvp_passes_through_sections, no_grad_within_a_section_stays_so_when_recorded_again,
       state_assigned_in_a_section_is_written_once,
       a_tensor_inside_a_section_can_be_differentiated_by,

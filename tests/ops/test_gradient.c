@@ -161,24 +161,33 @@ END_TEST
 static gr_tensor *keep(void *user, gr_tensor *dy)
 {
     *(gr_tensor **)user = gr_keep(dy);
+    return NULL;
+}
+
+static gr_tensor *keep_and_clear(void *user, gr_tensor *dy)
+{
+    keep(user, dy);
     return gr_zeros_like(dy);
 }
 
+/* Whether it goes on to a parameter's gradient or not. */
 START_TEST(a_cotangent_that_is_kept_can_be_read_after_the_step)
 {
     static double w0[N];
     for (int i = 0; i < N; i++) w0[i] = i % 7;
-    gr_param *w = gr_param_new("w", GR_F64, GR_SHAPE(N), w0);
-    gr_tensor *dy = NULL, *u = gr_use(g, w);
-    gr_bind(g, w, gr_hook(u, keep, &dy));
-    ck_assert_int_eq(gr_backward(gr_sum_all(gr_square(gr_use(g, w)))), GR_OK);
-    ck_assert_double_eq(((const double *)gr_param_grad(w))[3], 0);
-    ((double *)gr_param_write(w))[3] = 100;
-    const double *kept = gr_data(dy);
-    ck_assert_msg(kept != NULL, "%s", gr_graph_error(g));
-    for (int i = 0; i < N; i++) ck_assert_double_eq(kept[i], 2 * w0[i]);
-    gr_graph_reset(g);
-    gr_param_release(w);
+    for (int cleared = 0; cleared < 2; cleared++) {
+        gr_param *w = gr_param_new("w", GR_F64, GR_SHAPE(N), w0);
+        gr_tensor *dy = NULL, *u = gr_use(g, w);
+        gr_bind(g, w, gr_hook(u, cleared ? keep_and_clear : keep, &dy));
+        ck_assert_int_eq(gr_backward(gr_sum_all(gr_square(gr_use(g, w)))), GR_OK);
+        ck_assert_double_eq(((const double *)gr_param_grad(w))[3], cleared ? 0 : 6);
+        ((double *)gr_param_write(w))[3] = 100;
+        const double *kept = gr_data(dy);
+        ck_assert_msg(kept != NULL, "%s", gr_graph_error(g));
+        for (int i = 0; i < N; i++) ck_assert_double_eq(kept[i], 2 * w0[i]);
+        gr_graph_reset(g);
+        gr_param_release(w);
+    }
 }
 END_TEST
 

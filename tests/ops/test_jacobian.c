@@ -1,5 +1,6 @@
 /* test_jacobian.c - whole matrices of derivatives, against rows, products and differences. */
 /* SPDX-License-Identifier: MIT */
+#include "inject.h"
 #include "matrix.h"
 #include "suite.h"
 
@@ -232,6 +233,28 @@ START_TEST(a_hessian_vector_product_names_what_does_not_fit)
 }
 END_TEST
 
+START_TEST(a_failed_allocation_is_an_error_wherever_it_happens)
+{
+    gr_graph *before = g;
+    inject_begin();
+    for (int64_t n = 0, done = 0; !done; n++) {
+        g = gr_graph_new();
+        inject_allocation(n);
+        gr_tensor *w = weights(), *loss = network(w), *hv;
+        gr_hvp(loss, &w, &w, 1, &hv);
+        const void *h = gr_data(gr_add(gr_hessian(loss, w), hv));
+        done = !inject_happened();
+        inject_none();
+        ck_assert_msg(done == (h != NULL), "allocation %d: %s", (int)n,
+                      h ? "a result" : gr_graph_error(g));
+        gr_graph_free(g);
+    }
+    ck_assert_int_eq(inject_live(), 0);
+    inject_end();
+    g = before;
+}
+END_TEST
+
 SUITE("jacobian", setup, teardown, the_jacobian_of_a_matrix_product_is_the_matrix,
       shapes_of_output_and_input_follow_each_other,
       elements_that_do_not_depend_on_each_other_have_zero, a_jacobian_has_the_dtype_of_its_output,
@@ -242,4 +265,5 @@ SUITE("jacobian", setup, teardown, the_jacobian_of_a_matrix_product_is_the_matri
       a_hessian_vector_product_of_several_inputs_has_the_mixed_derivatives,
       arguments_that_cannot_be_used_are_errors, a_stale_input_is_an_error_that_says_so,
       derivatives_of_more_axes_than_there_can_be_are_an_error,
-      a_hessian_vector_product_names_what_does_not_fit)
+      a_hessian_vector_product_names_what_does_not_fit,
+      a_failed_allocation_is_an_error_wherever_it_happens)
