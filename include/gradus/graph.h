@@ -91,6 +91,7 @@ GR_API const gr_shape *gr_param_shape(const gr_param *p);
 GR_API const void *gr_param_data(const gr_param *p);
 GR_API void *gr_param_write(gr_param *p);            /* to change values: recorded uses become stale */
 GR_API const void *gr_param_grad(const gr_param *p); /* NULL until a backward reached it */
+GR_API const int64_t *gr_param_grad_rows(const gr_param *p, int64_t *n); /* of a table: the rows that may not be 0; NULL: all */
 GR_API void gr_param_clear_grad(gr_param *p);
 GR_API void gr_param_freeze(gr_param *p, bool frozen); /* a frozen parameter gets no gradient */
 GR_API bool gr_param_frozen(const gr_param *p);

@@ -152,7 +152,8 @@ enum {
     GR_OP_CONSTANT = 4, /* the derivative is zero wherever it exists: no gradient flows */
     GR_OP_RANDOM = 8,   /* depends on a seed among its attributes */
     GR_OP_LINEAR = 16,  /* linear in its inputs taken together: the second derivative is zero */
-    GR_OP_CHEAP = 32    /* not element-wise, yet cheaper to recompute than to store */
+    GR_OP_CHEAP = 32,   /* not element-wise, yet cheaper to recompute than to store */
+    GR_OP_ROWS = 64     /* out[0], [rows,columns], sums the rows in[0] at the places in[1]; the rest is 0 */
 };
 
 #define GR_READS_IN(i) (1u << (i))

@@ -1,6 +1,6 @@
 /* param.c - values that outlive graphs, and their gradients. */
 /* SPDX-License-Identifier: MIT */
-#include "tape.h"
+#include "rows.h"
 
 #include <string.h>
 
@@ -52,6 +52,8 @@ void gr_param_release(gr_param *p)
     gr__free(p->name);
     gr__free(p->data);
     gr__free(p->grad);
+    gr__free(p->rows);
+    gr__free(p->seen);
     gr__free(p);
 }
 
@@ -93,6 +95,7 @@ const void *gr_param_grad(const gr_param *p)
 void gr_param_clear_grad(gr_param *p)
 {
     p->has_grad = false;
+    if (p->by_rows) gr__rows_clear(p);
 }
 
 void gr_param_freeze(gr_param *p, bool frozen)

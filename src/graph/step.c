@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backward.h"
 #include "elementwise.h"
+#include "rows.h"
 #include "strided.h"
 
 #include <string.h>
@@ -98,17 +99,15 @@ static bool need_grad_memory(gr_graph *g, gr_param *p)
 }
 
 /* The first contribution is computed right into the parameter's gradient, where that can be. */
-static bool bind_gradient(gr_graph *g, gr_tensor *leaf, gr_tensor *dx, uint32_t recorded)
+static void bind_gradient(gr_param *p, gr_tensor *dx, uint32_t recorded)
 {
-    gr_param *p = gr_node_param(leaf->node);
-    if (!need_grad_memory(g, p)) return false;
     bool fresh = !p->has_grad && p->busy == CLAIMED && !dx->data && dx->node->id >= recorded &&
                  !dx->node->op->view;
-    if (!fresh || (dx->flags & (GR__BOUND | GR__KEEP))) return true;
+    if (!fresh || (dx->flags & (GR__BOUND | GR__KEEP))) return;
+    gr__rows_forget(p);
     dx->flags |= GR__BOUND;
     dx->scalar.target = p->grad;
     p->busy = BOUND;
-    return true;
 }
 
 static void add_into(gr_param *p, gr_tensor *dx)
@@ -117,6 +116,7 @@ static void add_into(gr_param *p, gr_tensor *dx)
     const gr_value v = gr__tensor_value(dx, strides);
     if (p->has_grad) gr__add_into(p->grad, &v);
     else gr__pack(&v, p->grad);
+    gr__rows_forget(p);
     p->has_grad = true;
 }
 
@@ -131,7 +131,9 @@ static void deliver(leaves *l)
         }
         for (int i = 0; i < l->n; i++) {
             gr_param *p = gr_node_param(l->x[i]->node);
-            if (l->dx[i] && p->busy == claim && l->dx[i]->data != p->grad) add_into(p, l->dx[i]);
+            if (!l->dx[i] || p->busy != claim || l->dx[i]->data == p->grad) continue;
+            if (l->dx[i]->data) add_into(p, l->dx[i]);
+            else gr__rows_add(p, l->dx[i]);
         }
     }
 }
@@ -189,8 +191,11 @@ static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
     for (int i = 0; i < l->n; i++) {
         if (!l->dx[i]) continue;
         reached = true;
-        if (!bind_gradient(g, l->x[i], l->dx[i], recorded)) return g->status;
-        l->targets[l->n_targets++] = l->dx[i];
+        gr_param *p = gr_node_param(l->x[i]->node);
+        if (!need_grad_memory(g, p)) return g->status;
+        bool by_rows = gr__rows_apply(p, l->dx[i]);
+        if (!by_rows) bind_gradient(p, l->dx[i], recorded);
+        l->targets[l->n_targets++] = by_rows ? l->dx[i]->node->in[0] : l->dx[i];
     }
     if (!reached) {
         gr__fail_at(g, GR_ERR_ARGUMENT, loss->node->site,

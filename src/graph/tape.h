@@ -26,6 +26,9 @@ struct gr_param {
     void *grad;       /* allocated at the first backward, then kept */
     bool has_grad;    /* whether grad holds a sum; else its content means nothing */
     bool frozen;
+    bool by_rows;     /* grad is 0 but in rows[0 .. n_rows), also while has_grad is false (rows.c) */
+    int64_t *rows, n_rows;
+    bool *seen;       /* of each row: whether it is listed */
     uint64_t version; /* grows with each write */
     int refs;         /* atomic */
     int busy;         /* atomic: a backward is adding into grad */

@@ -130,7 +130,8 @@ static const gr_op embedding_op = {
 };
 
 /* Rows of a table: w [V,D] and index int64 [...] give [..., D]. An index outside [0, V) is an error
- * when the value is computed. The gradient of w is dense, [V,D]. */
+ * when the value is computed. Into a
+ * parameter gr_backward adds the gradient of w by rows (gr_param_grad_rows); elsewhere it is [V,D]. */
 gr_tensor *gr_embedding(gr_tensor *w, gr_tensor *index)
 {
     return gr__binary(&embedding_op, w, index, GR_HERE);
@@ -192,7 +193,7 @@ static const gr_op embedding_grad_op = {
     .formula = "y[r] = sum of x[i] over index[i] = r, for `rows` rows",
     .derivation = "x[i] goes into the row index[i] alone, so dx[i] = dy[index[i]]",
     .n_in = 2,
-    .flags = GR_OP_LINEAR,
+    .flags = GR_OP_LINEAR | GR_OP_ROWS,
     .reads = GR_READS_IN(1),
     .attrs_size = sizeof(embedding_grad_attrs),
     .fields = embedding_grad_fields,

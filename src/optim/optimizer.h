@@ -39,8 +39,10 @@ typedef struct gr__slot {
     int64_t steps; /* taken with this parameter */
     int group;
     gr_dtype dtype;
-    int64_t first;   /* of its elements on the line */
-    gr_update whole; /* of the running step; n 0: no gradient, no step */
+    /* Of the running step: */
+    int64_t first, count; /* its place on the line */
+    const int64_t *rows;  /* of which the line has the elements; NULL: all of them */
+    gr_update whole;      /* n 0: no gradient, no step */
 } gr__slot;
 
 typedef struct gr__lbfgs gr__lbfgs;
@@ -98,8 +100,12 @@ gr_optimizer *gr__out_of_bounds(const char *name, const gr__bound *bounds, int n
 
 /* One slot for each parameter of the model, those added since the last step too. */
 gr_status gr__need_slots(gr_optimizer *opt);
-/* Lays the parameters that have a gradient on the line; returns its length. */
+/* Lays the parameters that have a gradient on the line; returns its length, -1 if none has. */
 int64_t gr__line_up(gr_optimizer *opt);
+int64_t gr__row_length(const gr__slot *s); /* of w[i], or all of a vector */
+/* What lies at places at .. to of the slot's part of the line, as far as it lies together in the
+ * parameter: elements *begin .. *end. Returns the place of the next. */
+int64_t gr__run_at(const gr__slot *s, int64_t at, int64_t to, int64_t *begin, int64_t *end);
 /* The last slot that begins at or before `at`: it, or one with elements after it, holds that. */
 int gr__slot_at(const gr_optimizer *opt, int64_t at);
 /* The square root of the sum of all squares on the line. */

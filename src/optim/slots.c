@@ -108,17 +108,50 @@ gr_status gr__need_slots(gr_optimizer *opt)
 
 /* --- the line --- */
 
+int64_t gr__row_length(const gr__slot *s)
+{
+    const gr_shape *shape = gr_param_shape(s->param);
+    int64_t n = gr_shape_numel(shape);
+    return shape->rank > 1 && n > 0 ? n / shape->dim[0] : n;
+}
+
+/* All elements, or where rows without gradient stay and the parameter knows the others, those. */
+static void place_slot(const gr_optimizer *opt, gr__slot *s)
+{
+    int64_t n_rows;
+    s->rows = NULL;
+    s->whole.g = gr_param_frozen(s->param) ? NULL : gr_param_grad(s->param);
+    s->count = s->whole.n = s->whole.g ? gr_shape_numel(gr_param_shape(s->param)) : 0;
+    if (!s->whole.n || !opt->groups[s->group].settings.sparse_rows) return;
+    s->rows = gr_param_grad_rows(s->param, &n_rows);
+    if (s->rows) s->count = n_rows * gr__row_length(s);
+}
+
 int64_t gr__line_up(gr_optimizer *opt)
 {
     int64_t length = 0;
+    bool any = false;
     for (int i = 0; i < opt->n_slots; i++) {
         gr__slot *s = &opt->slots[i];
+        place_slot(opt, s);
         s->first = length;
-        s->whole.g = gr_param_frozen(s->param) ? NULL : gr_param_grad(s->param);
-        s->whole.n = s->whole.g ? gr_shape_numel(gr_param_shape(s->param)) : 0;
-        length += s->whole.n;
+        length += s->count;
+        any |= s->whole.n > 0;
     }
-    return length;
+    return any ? length : -1;
+}
+
+int64_t gr__run_at(const gr__slot *s, int64_t at, int64_t to, int64_t *begin, int64_t *end)
+{
+    int64_t next = to;
+    *begin = at;
+    if (s->rows) {
+        int64_t length = gr__row_length(s), row = at / length;
+        if ((row + 1) * length < to) next = (row + 1) * length;
+        *begin = s->rows[row] * length + at % length;
+    }
+    *end = *begin + (next - at);
+    return next;
 }
 
 int gr__slot_at(const gr_optimizer *opt, int64_t at)
@@ -138,12 +171,13 @@ static void sum_range(void *ctx, int64_t begin, int64_t end)
     double sum = 0;
     for (int i = gr__slot_at(opt, begin); i < opt->n_slots && opt->slots[i].first < end; i++) {
         const gr__slot *s = &opt->slots[i];
-        int64_t from = begin > s->first ? begin - s->first : 0;
-        int64_t to = end - s->first < s->whole.n ? end - s->first : s->whole.n;
-        const char *g = s->whole.g;
-        if (from < to)
-            sum += gr__around_of(s->dtype)->sum_squares(to - from,
-                                                        g + (size_t)from * gr_dtype_size(s->dtype));
+        int64_t at = begin > s->first ? begin - s->first : 0;
+        int64_t to = end - s->first < s->count ? end - s->first : s->count;
+        for (int64_t from, until; at < to;) {
+            at = gr__run_at(s, at, to, &from, &until);
+            const char *g = (const char *)s->whole.g + (size_t)from * gr_dtype_size(s->dtype);
+            sum += gr__around_of(s->dtype)->sum_squares(until - from, g);
+        }
     }
     opt->partials[begin / GR__CHUNK] = sum;
 }

@@ -12,10 +12,11 @@ enum { TILE = 512 }; /* elements of a tuned gradient, on the stack */
 
 /* --- rows: w[i], or all of a vector --- */
 
-static int64_t row_length(const gr__slot *s)
+static bool without_gradient(const gr__slot *s, int64_t row)
 {
-    const gr_shape *shape = gr_param_shape(s->param);
-    return shape->rank > 1 ? s->whole.n / shape->dim[0] : s->whole.n;
+    int64_t length = gr__row_length(s);
+    size_t offset = (size_t)(row * length) * gr_dtype_size(s->dtype);
+    return gr__around_of(s->dtype)->all_zero(length, (const char *)s->whole.g + offset);
 }
 
 typedef struct row_pass {
@@ -24,17 +25,23 @@ typedef struct row_pass {
     int64_t length;
 } row_pass;
 
-static void constrain_rows(void *ctx, int64_t begin, int64_t end)
+static void constrain_row(const row_pass *r, int64_t row)
 {
-    const row_pass *r = ctx;
     const gr__around *around = gr__around_of(r->slot->dtype);
     size_t bytes = (size_t)r->length * gr_dtype_size(r->slot->dtype);
-    for (int64_t i = begin; i < end; i++) {
-        char *row = (char *)r->slot->whole.w + (size_t)i * bytes;
-        double norm = sqrt(around->sum_squares(r->length, row)), most = r->settings->max_norm;
-        if (most > 0 && norm > most) around->scale(r->length, row, most / norm);
-        else if (r->settings->unit_norm && norm > 0) around->scale(r->length, row, 1 / norm);
-    }
+    char *w = (char *)r->slot->whole.w + (size_t)row * bytes;
+    double norm = sqrt(around->sum_squares(r->length, w)), most = r->settings->max_norm;
+    if (most > 0 && norm > most) around->scale(r->length, w, most / norm);
+    else if (r->settings->unit_norm && norm > 0) around->scale(r->length, w, 1 / norm);
+}
+
+static void constrain_range(void *ctx, int64_t begin, int64_t end)
+{
+    const row_pass *r = ctx;
+    const gr__slot *s = r->slot;
+    bool skips = r->settings->sparse_rows && !s->rows;
+    for (int64_t i = begin; i < end; i++)
+        if (!skips || !without_gradient(s, i)) constrain_row(r, s->rows ? s->rows[i] : i);
 }
 
 static void constrain(const gr_optimizer *opt)
@@ -42,9 +49,9 @@ static void constrain(const gr_optimizer *opt)
     for (int i = 0; i < opt->n_slots; i++) {
         const gr__slot *s = &opt->slots[i];
         const gr_param_group *settings = &opt->groups[s->group].settings;
-        if (s->whole.n == 0 || !(settings->max_norm > 0 || settings->unit_norm)) continue;
-        row_pass r = {s, settings, row_length(s)};
-        gr__parallel_for(s->whole.n / r.length, 1 + GR__CHUNK / r.length, constrain_rows, &r);
+        if (s->count == 0 || !(settings->max_norm > 0 || settings->unit_norm)) continue;
+        row_pass r = {s, settings, gr__row_length(s)};
+        gr__parallel_for(s->count / r.length, 1 + GR__CHUNK / r.length, constrain_range, &r);
     }
 }
 
@@ -92,15 +99,14 @@ static void update_piece(const gr_optimizer *opt, const gr__slot *s, int64_t beg
     }
 }
 
-/* Runs of rows that have a gradient; a row at either end may reach beyond the piece. */
+/* Runs of rows that have a gradient, where the parameter does not know them; a row at either end may
+ * reach beyond the piece. */
 static void update_rows(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
 {
-    int64_t length = row_length(s), from = begin;
-    size_t bytes = (size_t)length * gr_dtype_size(s->dtype);
+    int64_t length = gr__row_length(s), from = begin;
     for (int64_t row = begin / length; row * length < end; row++) {
-        const char *g = (const char *)s->whole.g + (size_t)row * bytes;
         int64_t first = row * length, next = first + length;
-        if (!gr__around_of(s->dtype)->all_zero(length, g)) continue;
+        if (!without_gradient(s, row)) continue;
         if (first > from) update_piece(opt, s, from, first);
         from = next < end ? next : end;
     }
@@ -112,11 +118,14 @@ static void update_range(void *ctx, int64_t begin, int64_t end)
     const gr_optimizer *opt = ctx;
     for (int i = gr__slot_at(opt, begin); i < opt->n_slots && opt->slots[i].first < end; i++) {
         const gr__slot *s = &opt->slots[i];
-        int64_t from = begin > s->first ? begin - s->first : 0;
-        int64_t to = end - s->first < s->whole.n ? end - s->first : s->whole.n;
-        if (from >= to) continue;
-        if (opt->groups[s->group].settings.sparse_rows) update_rows(opt, s, from, to);
-        else update_piece(opt, s, from, to);
+        bool looks = opt->groups[s->group].settings.sparse_rows && !s->rows;
+        int64_t at = begin > s->first ? begin - s->first : 0;
+        int64_t to = end - s->first < s->count ? end - s->first : s->count;
+        for (int64_t from, until; at < to;) {
+            at = gr__run_at(s, at, to, &from, &until);
+            if (looks) update_rows(opt, s, from, until);
+            else update_piece(opt, s, from, until);
+        }
     }
 }
 
@@ -176,7 +185,7 @@ gr_status gr_step(gr_optimizer *opt)
     gr_status status = check_step(opt);
     if (status) return status;
     int64_t length = gr__line_up(opt);
-    if (length == 0)
+    if (length < 0)
         return gr__fail(GR_ERR_STATE, "gr_step: no parameter has a gradient; call gr_backward "
                                       "before, and see that not all are frozen");
     gr__optimizer_rates(opt);
