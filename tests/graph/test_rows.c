@@ -129,6 +129,24 @@ START_TEST(cotangents_of_any_strides_are_added)
 }
 END_TEST
 
+/* The cotangent of the rows is that of the other parameter too, and computed into its gradient. */
+START_TEST(a_cotangent_may_be_another_gradient)
+{
+    gr_param *other = gr_param_new("other", GR_F32, GR_SHAPE(2, COLUMNS), NULL);
+    gr_tensor *x = gr_add(look_up(gr_use(g, table), further, 2), gr_use(g, other));
+    ck_assert_int_eq(gr_backward(gr_sum_all(gr_square(x))), GR_OK);
+    expect_rows(further, 2);
+    const float *w = gr_param_data(table), *dw = gr_param_grad(table), *d = gr_param_grad(other);
+    for (int i = 0; i < 2 * COLUMNS; i++) {
+        int64_t at = further[i / COLUMNS] * COLUMNS + i % COLUMNS;
+        ck_assert_float_eq(dw[at], 2 * w[at]);
+        ck_assert_float_eq(d[i], 2 * w[at]);
+    }
+    gr_graph_reset(g);
+    gr_param_release(other);
+}
+END_TEST
+
 START_TEST(batches_add_up_by_rows)
 {
     void *one = dense_gradient();
@@ -253,7 +271,7 @@ START_TEST(memory_that_runs_out_is_an_error_or_a_dense_gradient)
 END_TEST
 
 SUITE("rows", setup, teardown, the_gradient_has_the_bits_of_the_dense_one,
-      cotangents_of_any_strides_are_added, batches_add_up_by_rows, other_uses_make_it_dense,
-      two_uses_in_one_graph_are_dense, many_rows_are_dense, a_row_that_is_not_there_is_an_error,
-      guarded_graphs_give_the_same, steps_after_the_first_allocate_nothing,
-      memory_that_runs_out_is_an_error_or_a_dense_gradient)
+      cotangents_of_any_strides_are_added, a_cotangent_may_be_another_gradient,
+      batches_add_up_by_rows, other_uses_make_it_dense, two_uses_in_one_graph_are_dense,
+      many_rows_are_dense, a_row_that_is_not_there_is_an_error, guarded_graphs_give_the_same,
+      steps_after_the_first_allocate_nothing, memory_that_runs_out_is_an_error_or_a_dense_gradient)
