@@ -32,6 +32,22 @@ GR_API const char *gr_safetensors_metadata(const gr_safetensors *file, const cha
 /* Written beside `path`, then renamed: complete or not there. metadata: key, value, key, value, NULL; or NULL. */
 GR_API gr_status gr_safetensors_write(const char *path, const gr_array *arrays, int n, const char *const *metadata);
 
+/* --- NumPy: one array (npy), and named ones in one file (npz) --- */
+
+/* float32, float64, uint8, bool as they are, float16 as float32, other integers as int64; *data is
+ * row-major, to be freed with gr_free_memory. */
+GR_API gr_status gr_npy_read(const char *path, gr_dtype *dtype, gr_shape *shape, void **data);
+GR_API gr_status gr_npy_write(const char *path, gr_dtype dtype, const gr_shape *shape, const void *data);
+
+typedef struct gr_npz gr_npz;
+
+GR_API gr_npz *gr_npz_open(const char *path); /* NULL on failure, with gr_last_error */
+GR_API void gr_npz_close(gr_npz *file);
+GR_API int gr_npz_count(const gr_npz *file);
+GR_API const gr_array *gr_npz_at(const gr_npz *file, int i);
+GR_API const gr_array *gr_npz_find(const gr_npz *file, const char *name);
+GR_API gr_status gr_npz_write(const char *path, const gr_array *arrays, int n, bool compress);
+
 /* --- models: parameters and saved buffers by their names --- */
 
 GR_API gr_status gr_save(gr_model *m, const char *path, const char *const *metadata);
