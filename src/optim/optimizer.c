@@ -26,30 +26,32 @@ gr_optimizer *gr__optimizer_inert(gr_status status, const char *format, ...)
     return opt;
 }
 
-static const char *problem_of(const gr_model *m, const gr_rule *rule, double lr,
-                              const void *options)
+static const char *problem_of(const gr_model *m, const gr_rule *rule, const void *options)
 {
     if (!m) return "the model is NULL";
     if (!rule || !rule->name) return "the rule is NULL or has no name";
     if (rule->n_states < 0 || rule->n_states > GR_RULE_STATES)
         return "the rule has more than GR_RULE_STATES states";
     if (rule->options_size && !options) return "the rule's options are missing";
-    if (!(isfinite(lr) && lr >= 0)) return "expected a finite learning rate of 0 or more";
     return gr_model_error(m);
 }
 
 /* An optimizer over all parameters of m, also those that are added later.
  *
- * rule     copied; the library's own are behind gr_sgd and gr_adam
+ * rule     copied, but for the texts in it, which stay the caller's
+ * lr       0 or more
  * options  rule->options_size bytes, copied, which the rule finds in its gr_update
  *
  * To be freed with gr_optimizer_free. On failure an inert one: gr_optimizer_error says why. */
 gr_optimizer *gr_optimizer_new(gr_model *m, const gr_rule *rule, double lr, const void *options)
 {
-    const char *problem = problem_of(m, rule, lr, options);
+    const char *problem = problem_of(m, rule, options);
     if (problem)
         return gr__optimizer_inert(GR_ERR_ARGUMENT, "%s: %s",
                                    rule && rule->name ? rule->name : "gr_optimizer_new", problem);
+    if (!(isfinite(lr) && lr >= 0))
+        return gr__optimizer_inert(GR_ERR_ARGUMENT, "%s: expected a finite lr >= 0, got %g",
+                                   rule->name, lr);
     gr_optimizer *opt = gr__calloc(sizeof *opt);
     void *copy = gr__alloc(rule->options_size + 1);
     gr__group *groups = gr__calloc(sizeof *groups);
@@ -112,9 +114,8 @@ void gr__optimizer_rates(gr_optimizer *opt)
     int64_t at = opt->steps - opt->scheduled;
     for (int k = 0; k < opt->n_groups; k++) {
         gr__group *group = &opt->groups[k];
-        double lr = gr__or(group->settings.lr, gr__or(opt->groups[0].settings.lr, opt->base_lr));
-        double momentum = gr__or(group->settings.momentum,
-                                 gr__or(opt->groups[0].settings.momentum, opt->rule.momentum));
+        double lr = gr__or(group->settings.lr, opt->base_lr);
+        double momentum = gr__or(group->settings.momentum, opt->rule.momentum);
         group->lr = s->lr ? s->lr(s, lr, at) : lr;
         group->momentum = s->momentum ? s->momentum(s, momentum, at) : momentum;
     }
@@ -224,6 +225,16 @@ static gr_status add_group(gr_optimizer *opt, const char *pattern, gr_param_grou
     return GR_OK;
 }
 
+/* The rates of the first group are the optimizer's. */
+static void set_defaults(gr_optimizer *opt, gr_param_group group)
+{
+    opt->base_lr = gr__or(group.lr, opt->base_lr);
+    opt->rule.momentum = gr__or(group.momentum, opt->rule.momentum);
+    group.lr = group.momentum = 0;
+    opt->groups[0].settings = group;
+    gr__optimizer_rates(opt);
+}
+
 /* What is asked of some of the parameters; all of it at each call, nothing is inherited but the
  * rates. To change one number: gr_optimizer_settings, change it, and give it back.
  *
@@ -238,8 +249,7 @@ gr_status gr_optimizer_group(gr_optimizer *opt, const char *pattern, gr_param_gr
     gr_status status = check_group(opt, &group);
     if (status) return status;
     if (!pattern) {
-        opt->groups[0].settings = group;
-        gr__optimizer_rates(opt);
+        set_defaults(opt, group);
         return GR_OK;
     }
     status = add_group(opt, pattern, group);

@@ -110,6 +110,19 @@ START_TEST(a_group_has_its_own_rate)
 }
 END_TEST
 
+START_TEST(rates_of_no_pattern_are_those_of_the_optimizer)
+{
+    gr_optimizer *opt = gr_adam(m, (gr_adam_options){0});
+    gr_optimizer_group(opt, NULL, (gr_param_group){.lr = 0.5, .momentum = 0.25, .l1 = 1});
+    ck_assert_double_eq(gr_optimizer_lr(opt), 0.5);
+    ck_assert_double_eq(gr_optimizer_momentum(opt), 0.25);
+    ck_assert_double_eq(gr_optimizer_settings(opt).l1, 1);
+    ck_assert_int_eq(gr_optimizer_set_lr(opt, 0.125), GR_OK);
+    ck_assert_double_eq(gr_optimizer_lr(opt), 0.125);
+    gr_optimizer_free(opt);
+}
+END_TEST
+
 START_TEST(the_last_group_that_fits_counts)
 {
     gr_optimizer *opt = gr_sgd(m, (gr_sgd_options){.lr = 0.5, .weight_decay = 0.5});
@@ -339,7 +352,8 @@ START_TEST(memory_that_runs_out_leaves_the_groups_as_they_were)
 }
 END_TEST
 
-SUITE("group", setup, teardown, a_group_has_its_own_rate, the_last_group_that_fits_counts,
+SUITE("group", setup, teardown, a_group_has_its_own_rate,
+      rates_of_no_pattern_are_those_of_the_optimizer, the_last_group_that_fits_counts,
       names_fit_patterns, numbers_that_cannot_be_are_refused, rows_without_gradient_stay,
       rows_keep_their_norm, the_norm_of_all_gradients_is_told, threads_do_not_change_the_result,
       steps_after_the_first_allocate_nothing, memory_that_runs_out_leaves_the_groups_as_they_were)

@@ -136,7 +136,7 @@ START_TEST(options_that_cannot_be_make_an_inert_optimizer)
     static const char *const expected[] = {
         "sgd: expected 0 <= momentum < 1, got 1.5",
         "sgd: nesterov needs a momentum above 0 and no dampening, got 0 and 0",
-        "sgd: expected a finite learning rate of 0 or more", "adam: expected 0 < beta2 < 1, got 1",
+        "sgd: expected a finite lr >= 0, got -1", "adam: expected 0 < beta2 < 1, got 1",
         "adam: expected weight_decay >= 0, got -1"};
     gr_optimizer *made[] = {gr_sgd(m, (gr_sgd_options){.momentum = 1.5}),
                             gr_sgd(m, (gr_sgd_options){.nesterov = true}),
