@@ -64,8 +64,15 @@ typedef struct gr_conv_transpose2d_layer_options {
     int kernel_width; /* 0: as its height */
     gr_init weight;
 } gr_conv_transpose2d_layer_options;
+typedef struct gr_conv_transpose3d_layer_options {
+    bool no_bias;
+    gr_conv_transpose3d_options conv;
+    int kernel_height, kernel_width; /* 0: as its depth */
+    gr_init weight;
+} gr_conv_transpose3d_layer_options;
 GR_API gr_module *gr_conv_transpose1d_layer(gr_model *m, int64_t in, int64_t out, int kernel, gr_conv_transpose1d_layer_options o);
 GR_API gr_module *gr_conv_transpose2d_layer(gr_model *m, int64_t in, int64_t out, int kernel, gr_conv_transpose2d_layer_options o);
+GR_API gr_module *gr_conv_transpose3d_layer(gr_model *m, int64_t in, int64_t out, int kernel, gr_conv_transpose3d_layer_options o);
 
 /* --- pooling and other sizes --- */
 

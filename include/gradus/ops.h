@@ -280,8 +280,13 @@ typedef struct gr_conv_transpose2d_options {
     int stride[2], padding[2], output_padding[2], dilation[2];
     int groups;
 } gr_conv_transpose2d_options;
+typedef struct gr_conv_transpose3d_options {
+    int stride[3], padding[3], output_padding[3], dilation[3];
+    int groups;
+} gr_conv_transpose3d_options;
 GR_API gr_tensor *gr_conv_transpose1d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv_transpose1d_options o); /* [N,C,L], [C,O/groups,K], [O] or NULL -> [N,O,OL] */
 GR_API gr_tensor *gr_conv_transpose2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv_transpose2d_options o); /* [N,C,H,W], [C,O/groups,KH,KW], [O] or NULL -> [N,O,OH,OW] */
+GR_API gr_tensor *gr_conv_transpose3d(gr_tensor *x, gr_tensor *w, gr_tensor *b, gr_conv_transpose3d_options o); /* [N,C,D,H,W], [C,O/groups,KD,KH,KW], [O] or NULL -> [N,O,OD,OH,OW] */
 
 /* --- pooling over windows --- */
 /* Options 0 stand for: a stride of the kernel's size, no padding, dilation 1. ceil_mode lets the last

@@ -304,7 +304,7 @@ gr_module *gr_multihead_attention_layer(gr_model *m, int64_t size, int heads,
                                                   .batch_first = o.batch_first,
                                                   .dropout = o.dropout});
     if (!gr_module_state(self)) return self;
-    if (size < 1 || heads < 1 || size % heads || keys < 1 || values < 1)
+    if (!gr__is_size(size) || heads < 1 || size % heads || keys < 1 || values < 1)
         gr_model_fail(
             m, "multihead_attention: expected a size divisible by the heads, got %lld and %d",
             (long long)size, heads);

@@ -19,6 +19,7 @@ struct convolution {
         gr_conv3d_options conv3d;
         gr_conv_transpose1d_options transpose1d;
         gr_conv_transpose2d_options transpose2d;
+        gr_conv_transpose3d_options transpose3d;
     } op;
 };
 
@@ -169,6 +170,11 @@ static gr_tensor *transpose2d(gr_tensor *x, gr_tensor *w, gr_tensor *b, const co
     return gr_conv_transpose2d(x, w, b, c->op.transpose2d);
 }
 
+static gr_tensor *transpose3d(gr_tensor *x, gr_tensor *w, gr_tensor *b, const convolution *c)
+{
+    return gr_conv_transpose3d(x, w, b, c->op.transpose3d);
+}
+
 /* A transposed convolution: [N, in, L] -> [N, out, OL] as gr_conv_transpose1d, with the parameters
  * weight [in, out/groups, kernel] and bias [out]; see gr_conv_transpose2d_layer. */
 gr_module *gr_conv_transpose1d_layer(gr_model *m, int64_t in, int64_t out, int kernel,
@@ -194,5 +200,20 @@ gr_module *gr_conv_transpose2d_layer(gr_model *m, int64_t in, int64_t out, int k
               o.conv.groups,      true, o.no_bias, o.weight, transpose2d};
     gr_module *self = make(m, p, &c);
     if (c) c->op.transpose2d = o.conv;
+    return self;
+}
+
+/* A transposed convolution: [N, in, D, H, W] -> [N, out, OD, OH, OW] as gr_conv_transpose3d, with the
+ * parameters weight [in, out/groups, kernel, kernel_height, kernel_width] and bias [out]; see
+ * gr_conv_transpose2d_layer. */
+gr_module *gr_conv_transpose3d_layer(gr_model *m, int64_t in, int64_t out, int kernel,
+                                     gr_conv_transpose3d_layer_options o)
+{
+    convolution *c;
+    plan p = {
+        "conv_transpose3d", 3,    in,        out,      {kernel, o.kernel_height, o.kernel_width},
+        o.conv.groups,      true, o.no_bias, o.weight, transpose3d};
+    gr_module *self = make(m, p, &c);
+    if (c) c->op.transpose3d = o.conv;
     return self;
 }

@@ -91,7 +91,7 @@ gr_module *gr_bilinear_layer(gr_model *m, int64_t in1, int64_t in2, int64_t out,
     gr_module *self = gr_module_new(m, "bilinear", bilinear_forward, sizeof(bilinear));
     bilinear *l = gr_module_state(self);
     if (!l) return self;
-    if (in1 < 1 || in2 < 1 || out < 1) {
+    if (!gr__is_size(in1) || !gr__is_size(in2) || out < 1) {
         gr_model_fail(m, "bilinear: expected sizes of at least 1, got %lld, %lld -> %lld",
                       (long long)in1, (long long)in2, (long long)out);
         return self;

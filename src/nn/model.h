@@ -64,6 +64,12 @@ gr_status gr__model_fail(gr_model *m, gr_status status, const char *format, ...)
 void *gr__model_alloc(gr_model *m, size_t bytes); /* zeroed; NULL with the model in error */
 char *gr__model_strdup(gr_model *m, const char *text);
 
+/* Whether a size can be one of a layer: small multiples of it do not overflow. */
+static inline bool gr__is_size(int64_t n)
+{
+    return n >= 1 && n <= (int64_t)1 << 48;
+}
+
 static inline bool gr__is_float(gr_dtype dtype)
 {
     return dtype == GR_F32 || dtype == GR_F64;

@@ -157,8 +157,8 @@ static void add_weights(gr_module *self, int64_t gates, bool no_bias)
 static bool usable(gr_model *m, const char *type, int64_t in, int64_t hidden,
                    const gr_recurrent_options *o)
 {
-    if (in >= 1 && hidden >= 1 && o->layers >= 0 && o->layers <= MOST / 2 && o->dropout >= 0 &&
-        o->dropout <= 1 && o->carry >= 0)
+    if (gr__is_size(in) && gr__is_size(hidden) && o->layers >= 0 && o->layers <= MOST / 2 &&
+        o->dropout >= 0 && o->dropout <= 1 && o->carry >= 0)
         return true;
     gr_model_fail(
         m,

@@ -141,7 +141,9 @@ size_t gr_summary(gr_module *net, gr_dtype dtype, gr_shape input, char *buffer, 
     summary s = {.g = gr_graph_new(), .current = -1};
     gr__text text = {0};
     if (size) *buffer = 0;
-    bool done = gr__model_settle(net->model) && list_modules(&s, net) && run(&s, net, dtype, input);
+    if (!net) gr__fail(GR_ERR_ARGUMENT, "gr_summary: the module is NULL");
+    bool done = net && net->state && gr__model_settle(net->model) && list_modules(&s, net) &&
+                run(&s, net, dtype, input);
     if (done) write_table(&s, &text);
     const size_t length = text.failed || !text.data ? 0 : text.len;
     if (length && size) snprintf(buffer, size, "%s", text.data);

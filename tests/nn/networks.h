@@ -221,6 +221,19 @@ static gr_module *conv_transpose2d(gr_model *m)
                                                                          .kernel_width = 2});
 }
 
+static gr_module *conv_transpose3d(gr_model *m)
+{
+    const gr_conv_transpose3d_options o = {.stride = {2, 1, 2},
+                                           .padding = {1, 0, 0},
+                                           .output_padding = {1, 0, 1},
+                                           .dilation = {1, 2, 1},
+                                           .groups = 2};
+    return gr_conv_transpose3d_layer(m, 4, 2, 3,
+                                     (gr_conv_transpose3d_layer_options){.conv = o,
+                                                                         .kernel_height = 2,
+                                                                         .kernel_width = 1});
+}
+
 static gr_module *layer_norm(gr_model *m)
 {
     return gr_layer_norm_layer(m, GR_SHAPE(3, 4), (gr_norm_options){0});

@@ -189,6 +189,7 @@ def main(path):
     add("conv3d", nn.Conv3d(2, 2, (2, 3, 1), padding=1), x=normal(2, 2, 3, 4, 3))
     add("conv_transpose1d", nn.ConvTranspose1d(4, 2, 3, stride=2, padding=1, output_padding=1, groups=2), x=normal(2, 4, 5))
     add("conv_transpose2d", nn.ConvTranspose2d(2, 3, (3, 2), stride=2, padding=1, dilation=(2, 1)), x=normal(2, 2, 4, 3))
+    add("conv_transpose3d", nn.ConvTranspose3d(4, 2, (3, 2, 1), stride=(2, 1, 2), padding=(1, 0, 0), output_padding=(1, 0, 1), dilation=(1, 2, 1), groups=2), x=normal(2, 4, 3, 2, 2))
     add("layer_norm", nn.LayerNorm((3, 4)), x=normal(2, 3, 4))
     add("group_norm", nn.GroupNorm(2, 4), x=normal(2, 4, 3, 2))
     add("instance_norm", nn.InstanceNorm2d(3, affine=True), x=normal(2, 3, 4, 2))

@@ -68,6 +68,11 @@ static gr_module *conv_transpose2d(gr_model *m)
                                      (gr_conv_transpose2d_layer_options){
                                          .conv = {.stride = {2, 2}, .groups = 2}});
 }
+static gr_module *conv_transpose3d(gr_model *m)
+{
+    return gr_conv_transpose3d_layer(m, 2, 2, 2, (gr_conv_transpose3d_layer_options){0});
+}
+
 static gr_module *max1d(gr_model *m)
 {
     return gr_max_pool1d_layer(m, pool1d);
@@ -348,6 +353,7 @@ static const struct layer {
     {"conv3d", conv3d, C3, {5, {2, 2, 2, 3, 1}}},
     {"conv_transpose1d", conv_transpose1d, C1, {3, {3, 3, 11}}},
     {"conv_transpose2d", conv_transpose2d, C2, {4, {2, 4, 10, 8}}},
+    {"conv_transpose3d", conv_transpose3d, C3, {5, {2, 2, 4, 5, 3}}},
     {"max_pool1d", max1d, C1, {3, {3, 2, 2}}},
     {"max_pool2d", max2d, C2, {4, {2, 2, 2, 2}}},
     {"max_pool3d", max3d, C3, {5, {2, 2, 1, 2, 1}}},

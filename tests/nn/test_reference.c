@@ -262,6 +262,7 @@ static const struct reference {
     {"conv3d", conv3d, run_plain, false},
     {"conv_transpose1d", conv_transpose1d, run_plain, false},
     {"conv_transpose2d", conv_transpose2d, run_plain, false},
+    {"conv_transpose3d", conv_transpose3d, run_plain, false},
     {"layer_norm", layer_norm, run_plain, false},
     {"group_norm", group_norm, run_plain, false},
     {"instance_norm", instance_norm, run_plain, false},
