@@ -1,10 +1,10 @@
-/* models.c - a layer of one's own; names, summary, parts that rest; copies; files; states; masks. */
+/* models.c - layers of one's own; names, summary, parts that rest; copies, files, states, masks. */
 /* SPDX-License-Identifier: MIT */
 #include <gradus/gradus.h>
 #include <stdio.h>
 
 /* [layer] */
-/* y = gate h + (1 - gate) x, h = tanh(w x + b): Srivastava, Greff, Schmidhuber, "Highway networks" */
+/* y = gate h + (1 - gate) x with h = tanh(w x + b): Srivastava et al., "Highway networks", 2015 */
 typedef struct highway {
     gr_module *plain, *gate;
 } highway;

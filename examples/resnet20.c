@@ -1,4 +1,4 @@
-/* resnet20.c - the residual network of He et al. (2016) on small images: resnet20 [EPOCHS [WIDTH]] */
+/* resnet20.c - He et al.'s residual network (2016) on small images: resnet20 [EPOCHS [WIDTH]] */
 /* SPDX-License-Identifier: MIT */
 #include <gradus/gradus.h>
 #include <stdio.h>

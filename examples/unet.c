@@ -23,8 +23,8 @@ static gr_module *two_convs(gr_model *m, int in, int out)
 }
 
 /* [level] */
-/* A level goes over the picture, joins what the levels below found in half of its size, and goes over
- * both. */
+/* A level goes over the picture, joins what the levels below found in half of its size, and goes
+ * over both. */
 static gr_module *level(gr_model *m, int in, int width, int depth)
 {
     if (depth == 0) return two_convs(m, in, width);

@@ -229,10 +229,10 @@ static gr_status check_names(gr_model *m)
     return GR_OK;
 }
 
-/* Loads parameters and buffers of a model from a safetensors file, such as gr_save or PyTorch wrote.
+/* Loads parameters and buffers of a model from a safetensors file, as gr_save and PyTorch write.
  *
- * o.partial  what is in the file under a name of the model, with its shape and dtype, is loaded, and
- *            the rest stays; else all of the file must fit all of the model
+ * o.partial  what is in the file under a name of the model, with its shape and dtype, is loaded,
+ *            and the rest stays; else all of the file must fit all of the model
  * o.convert  floats of the other size fit too
  * report     what was loaded and what did not fit, also on failure; NULL: nobody asks
  *

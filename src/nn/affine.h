@@ -17,8 +17,8 @@ typedef struct gr__affine_options {
     int64_t fan_in;   /* 0: the product of all sizes of the weight but the first */
 } gr__affine_options;
 
-/* weight of `shape` and bias. Unless the options say otherwise both start as in PyTorch, U(-b, b) with
- * b = 1 / sqrt(fan_in); its kaiming_uniform(a = sqrt 5) is the same. */
+/* weight of `shape` and bias. Unless the options say otherwise both start as in PyTorch, U(-b, b)
+ * with b = 1 / sqrt(fan_in); its kaiming_uniform(a = sqrt 5) is the same. */
 void gr__affine_init(gr__affine *a, gr_module *module, gr_shape shape, gr__affine_options o);
 /* weight and bias of `shape`, ones and zeros: the scale and shift of a norm. */
 void gr__affine_scale(gr__affine *a, gr_module *module, gr_shape shape);

@@ -14,8 +14,9 @@
 enum { Q, K, V };
 
 typedef struct attention attention;
-/* x: queries, keys, values as they came; mask: NULL, or [N, heads, T, S] or what stretches to it, bool
- * (true: seen) or float (added). Gives y as the user wants it, and the weights where asked for. */
+/* x: queries, keys, values as they came; mask: NULL, or [N, heads, T, S] or what stretches to it,
+ * bool (true: seen) or float (added). Gives y as the user wants it, and the weights where asked
+ * for. */
 typedef gr_tensor *attend_fn(gr_module *self, gr_tensor *const *x, gr_tensor *mask, bool causal,
                              gr_tensor **weights);
 
@@ -290,9 +291,9 @@ static void add_projections(gr_module *self, bool no_bias)
  * [T, N, size]; with o.batch_first [N, T, size].
  *
  * Parameters: in_proj_weight [3 size, size] (queries, keys, values; Glorot's uniform), in_proj_bias
- * [3 size] (zeros), out_proj.weight, out_proj.bias (zeros); where keys or values have sizes of their
- * own, q_proj_weight, k_proj_weight and v_proj_weight in the place of the first. gr_forward is
- * attention of x to itself; see gr_attention_forward. Vaswani et al., 2017. */
+ * [3 size] (zeros), out_proj.weight, out_proj.bias (zeros); where keys or values have sizes of
+ * their own, q_proj_weight, k_proj_weight and v_proj_weight in the place of the first. gr_forward
+ * is attention of x to itself; see gr_attention_forward. Vaswani et al., 2017. */
 gr_module *gr_multihead_attention_layer(gr_model *m, int64_t size, int heads,
                                         gr_multihead_attention_options o)
 {
@@ -316,8 +317,8 @@ gr_module *gr_multihead_attention_layer(gr_model *m, int64_t size, int heads,
 }
 
 /* Bahdanau's attention: weights softmax over keys of energy . tanh(query q + key k), children query
- * [hidden, queries], key [hidden, keys] and energy [1, hidden], all without bias. Values of any size.
- * "Neural machine translation by jointly learning to align and translate", 2015. */
+ * [hidden, queries], key [hidden, keys] and energy [1, hidden], all without bias. Values of any
+ * size. "Neural machine translation by jointly learning to align and translate", 2015. */
 gr_module *gr_additive_attention_layer(gr_model *m, int64_t queries, int64_t keys, int64_t hidden,
                                        bool first)
 {
@@ -335,9 +336,9 @@ gr_module *gr_additive_attention_layer(gr_model *m, int64_t queries, int64_t key
     return self;
 }
 
-/* Luong's attention without parameters: weights softmax over keys of scale q . k, queries and keys of
- * one size; scale 0 stands for 1/sqrt(size). "Effective approaches to attention-based neural machine
- * translation", 2015. */
+/* Luong's attention without parameters: weights softmax over keys of scale q . k, queries and keys
+ * of one size; scale 0 stands for 1/sqrt(size). "Effective approaches to attention-based neural
+ * machine translation", 2015. */
 gr_module *gr_dot_attention_layer(gr_model *m, double scale, bool first)
 {
     if (!isfinite(scale)) gr_model_fail(m, "dot_attention: expected a finite scale, got %g", scale);

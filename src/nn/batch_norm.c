@@ -106,8 +106,8 @@ gr_module *gr_batch_norm1d_layer(gr_model *m, int64_t channels, gr_batch_norm_op
     return batch_norm_layer(m, "batch_norm1d", 2, 3, channels, o);
 }
 
-/* Each channel of [N, channels, H, W] gets mean 0 and variance 1 over the batch, then a weight and a
- * bias [channels], ones and zeros at first.
+/* Each channel of [N, channels, H, W] gets mean 0 and variance 1 over the batch, then a weight and
+ * a bias [channels], ones and zeros at first.
  *
  * Buffers, saved with the parameters: running_mean, running_var (of variances that divide by n - 1)
  * and num_batches_tracked. While training they move towards the statistics of each batch, by

@@ -128,7 +128,7 @@ gr_module *gr_conv1d_layer(gr_model *m, int64_t in, int64_t out, int kernel,
  * [out, in/groups, kernel, kernel_width] and bias [out].
  *
  * in, out         channels, 1 or more, multiples of o.conv.groups
- * kernel          height of the window, 1 or more, and its width unless o.kernel_width says otherwise
+ * kernel          height of the window, 1 or more, and its width unless there is o.kernel_width
  * o.conv.padding  what is added at each side: zeros, or by o.pad_mode values of the input
  * o.weight        how the weight starts, by default from U(-b, b), b = 1/sqrt(in/groups kernel
  *                 kernel); the bias always starts so */
@@ -188,10 +188,10 @@ gr_module *gr_conv_transpose1d_layer(gr_model *m, int64_t in, int64_t out, int k
     return self;
 }
 
-/* A transposed convolution, the way back of a convolution's shapes: [N, in, H, W] -> [N, out, OH, OW]
- * as gr_conv_transpose2d, with the parameters weight [in, out/groups, kernel, kernel_width] and bias
- * [out]. o.weight is by default from U(-b, b), b = 1/sqrt(out/groups kernel kernel), as in PyTorch;
- * otherwise see gr_conv2d_layer. */
+/* A transposed convolution, the way back of a convolution's shapes: [N, in, H, W] -> [N, out, OH,
+ * OW] as gr_conv_transpose2d, with the parameters weight [in, out/groups, kernel, kernel_width] and
+ * bias [out]. o.weight is by default from U(-b, b), b = 1/sqrt(out/groups kernel kernel), as in
+ * PyTorch; otherwise see gr_conv2d_layer. */
 gr_module *gr_conv_transpose2d_layer(gr_model *m, int64_t in, int64_t out, int kernel,
                                      gr_conv_transpose2d_layer_options o)
 {
@@ -203,8 +203,8 @@ gr_module *gr_conv_transpose2d_layer(gr_model *m, int64_t in, int64_t out, int k
     return self;
 }
 
-/* A transposed convolution: [N, in, D, H, W] -> [N, out, OD, OH, OW] as gr_conv_transpose3d, with the
- * parameters weight [in, out/groups, kernel, kernel_height, kernel_width] and bias [out]; see
+/* A transposed convolution: [N, in, D, H, W] -> [N, out, OD, OH, OW] as gr_conv_transpose3d, with
+ * the parameters weight [in, out/groups, kernel, kernel_height, kernel_width] and bias [out]; see
  * gr_conv_transpose2d_layer. */
 gr_module *gr_conv_transpose3d_layer(gr_model *m, int64_t in, int64_t out, int kernel,
                                      gr_conv_transpose3d_layer_options o)

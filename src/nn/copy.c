@@ -1,8 +1,8 @@
 /* copy.c - copies of models and of parts of them.
  *
  * A module's state is memory of its own kind, in which the pointers to its parameters and children
- * lie anywhere. They are found by what they are: a word of the state that is the address of a copied
- * module or parameter becomes the address of the copy; every other word is copied as it is.
+ * lie anywhere. They are found by what they are: a word of the state that is the address of a
+ * copied module or parameter becomes the address of the copy; every other word is copied as it is.
  */
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
@@ -186,8 +186,8 @@ static gr_model *copy_model(const gr_model *m, gr_dtype dtype)
     return copy;
 }
 
-/* A model like m: modules, names, values and modes, sharing nothing with it. A module of the copy is
- * found by gr_model_module(copy, gr_module_path(module)).
+/* A model like m: modules, names, values and modes, sharing nothing with it. A module of the copy
+ * is found by gr_model_module(copy, gr_module_path(module)).
  *
  * The state of modules is copied as it lies, pointers to modules and parameters of m in it becoming
  * those of the copy; what else a state points to is shared by both. To be freed with
@@ -209,8 +209,8 @@ gr_model *gr_model_convert(const gr_model *m, gr_dtype dtype)
 }
 
 /* A module like this one and all below it, in the same model and without a parent, with values of
- * its own that are equal at first: the layers of a stack. A parameter that another part of the model
- * owns stays shared. */
+ * its own that are equal at first: the layers of a stack. A parameter that another part of the
+ * model owns stays shared. */
 gr_module *gr_module_copy(gr_module *module)
 {
     gr_model *m = module->model;

@@ -1,4 +1,4 @@
-/* entries.c - what modules own: parameters, buffers, shared parameters; and how the model lists it. */
+/* entries.c - what modules own: parameters, buffers, shared parameters; the lists of a model. */
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
 

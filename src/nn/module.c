@@ -170,8 +170,8 @@ gr_tensor *gr__inert(gr_tensor *x)
     return x ? gr_detach(x) : gr_output(NULL, 0);
 }
 
-/* The name of the scope in which a module records, its name in its parent. NULL for a root without a
- * name, which opens none: then scopes are spelled as the names of parameters are. */
+/* The name of the scope in which a module records, its name in its parent. NULL for a root without
+ * a name, which opens none: then scopes are spelled as the names of parameters are. */
 static const char *scope_of(const gr_module *module, char number[16])
 {
     if (module->name || !module->parent) return module->name;

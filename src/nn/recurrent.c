@@ -1,4 +1,4 @@
-/* recurrent.c - recurrent layers: RNN, LSTM, GRU; stacked, in both directions, with carried state. */
+/* recurrent.c - recurrent layers: RNN, LSTM, GRU; stacked, in both directions, carrying state. */
 /* SPDX-License-Identifier: MIT */
 #include "affine.h"
 #include "model.h"
@@ -98,8 +98,8 @@ static gr_tensor *recurrent_forward(gr_module *self, gr_tensor *x)
  * in.h, in.c   the first states, [layers directions, N, hidden]; NULL: what was carried, else zeros
  * in.lengths   int64 [N], the steps of each row; NULL: all
  *
- * The last states can be first states of the next piece of a sequence; for truncated backpropagation
- * through time pass gr_detach of them, or let the layer carry them. */
+ * The last states can be first states of the next piece of a sequence; for truncated
+ * backpropagation through time pass gr_detach of them, or let the layer carry them. */
 gr_recurrent gr_recurrent_forward(gr_module *layer, gr_tensor *x, gr_recurrent_inputs in)
 {
     if (!gr__module_enter(layer, x, "gr_recurrent_forward", recurrent_forward, GR_HERE))
@@ -220,14 +220,14 @@ gr_module *gr_rnn_layer(gr_model *m, int64_t in, int64_t hidden, gr_recurrent_op
 /* An LSTM over a sequence, [T, N, in] -> [T, N, directions hidden], or with batch_first
  * [N, T, in] -> [N, T, directions hidden].
  *
- * Parameters of layer k: weight_ih_lk [4 hidden, in], weight_hh_lk [4 hidden, hidden], bias_ih_lk and
- * bias_hh_lk [4 hidden], gates in the order i f g o; with "_reverse" behind the name for the
+ * Parameters of layer k: weight_ih_lk [4 hidden, in], weight_hh_lk [4 hidden, hidden], bias_ih_lk
+ * and bias_hh_lk [4 hidden], gates in the order i f g o; with "_reverse" behind the name for the
  * direction from the end; all from U(-1/sqrt(hidden), 1/sqrt(hidden)).
  *
  * o.dropout  of what goes from layer to layer, while training
  * o.carry    each call begins where the last one ended, gradients do not: truncated backpropagation
- *            through time over batches of o.carry rows. The states are buffers in no file, written by
- *            gr_backward or gr_commit; gr_recurrent_reset makes them 0.
+ *            through time over batches of o.carry rows. The states are buffers in no file, written
+ *            by gr_backward or gr_commit; gr_recurrent_reset makes them 0.
  *
  * Hochreiter, Schmidhuber, "Long short-term memory", 1997. */
 gr_module *gr_lstm_layer(gr_model *m, int64_t in, int64_t hidden, gr_recurrent_options o)

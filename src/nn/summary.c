@@ -132,10 +132,10 @@ static void write_table(const summary *s, gr__text *out)
  * itself for an input of this shape, as far as its ops tell; and the totals.
  *
  * dtype   of the input: the model's, or int64 where it takes indices
- * buffer  gets at most size bytes of text, its terminating NUL included; NULL with size 0 to measure
+ * buffer  gets at most size bytes of text, its terminating NUL included; NULL with size 0 too
  *
- * Gives the length of the whole text; 0, with gr_last_error, when net refuses the input or memory is
- * out. Nothing is computed and no state changes. */
+ * Gives the length of the whole text; 0, with gr_last_error, when net refuses the input or memory
+ * is out. Nothing is computed and no state changes. */
 size_t gr_summary(gr_module *net, gr_dtype dtype, gr_shape input, char *buffer, size_t size)
 {
     summary s = {.g = gr_graph_new(), .current = -1};

@@ -1,4 +1,4 @@
-/* test_state.c - layers that remember: running statistics, carried states; and layers of many inputs. */
+/* test_state.c - layers that remember (running statistics, states), and those of many inputs. */
 /* SPDX-License-Identifier: MIT */
 #include "fixture.h"
 #include "suite.h"

@@ -87,7 +87,7 @@ START_TEST(a_shared_weight_has_two_names_and_one_gradient)
     ck_assert_int_eq(gr_model_numel(m), 28);
     gr_tensor *y = gr_forward(net, gr_from_data(g, GR_I64, GR_SHAPE(2), words));
     ck_assert_msg(gr_backward(gr_sum_all(y)) == GR_OK, "%s", gr_graph_error(g));
-    /* sum y = sum_n e_n . s with s the sum of all rows: row k gets its count times s, plus sum_n e_n */
+    /* sum y = sum_n e_n . s, s the sum of all rows: row k gets its count times s, plus sum_n e_n */
     const float *w = gr_param_data(gr_model_param(m, 0)), *d = gr_param_grad(gr_model_param(m, 0));
     for (int k = 0; k < 7; k++)
         for (int j = 0; j < 4; j++) {
