@@ -182,7 +182,8 @@ gr_status gr_hvp(gr_tensor *y, gr_tensor *const *x, gr_tensor *const *v, int n, 
     if (!g || check_alike(g, x, v, n, "input", "direction", "gr_hvp", GR_HERE))
         return status_of(&y, 1);
     if (gr_shape_numel(y->shape) != 1)
-        gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_hvp: expected an output of one element, got %s",
+        gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE,
+                    "gr_hvp: expected an output of one element, got %s",
                     gr_shape_text(y->shape, text));
     gr_tensor **dx = take_tensors(g, n, "gr_hvp");
     if (dx && !pull_one(g, y, x, n, dx)) pull(g, dx, v, n, x, n, hv);

@@ -8,7 +8,10 @@
 
 #include <gradus/transform.h>
 
-#define M34 {.shape = {2, {3, 4}}}
+#define M34                    \
+    {                          \
+        .shape = { 2, {3, 4} } \
+    }
 
 /* --- scale_gradient --- */
 
@@ -73,7 +76,8 @@ static bool fits(gr_graph *g, const gr_tensor *given, const gr_tensor *dy)
     if (gr__is_nil(given) || given->graph != g || given->generation != g->generation)
         gr__fail_at(g, GR_ERR_ARGUMENT, NULL,
                     "gr_hook: the function gave no tensor of this graph for the cotangent of %s "
-                    "(node %u)", node->op->name, node->id);
+                    "(node %u)",
+                    node->op->name, node->id);
     else if (given->dtype != dy->dtype || !gr_shape_equal(given->shape, dy->shape))
         gr__fail_at(g, GR_ERR_ARGUMENT, NULL,
                     "gr_hook: the cotangent of %s (node %u) is %s %s, the function gave %s %s",

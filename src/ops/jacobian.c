@@ -68,8 +68,9 @@ static gr_tensor *jacobian(gr_tensor *y, gr_tensor *x, const char *name, const v
     char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
     if (!join(y->shape, x->shape, &shape))
         return gr__fail_at(g, GR_ERR_ARGUMENT, site,
-                           "%s: derivatives of %s by %s are too many, or of more than %d axes", name,
-                           gr_shape_text(y->shape, a), gr_shape_text(x->shape, b), GR_MAX_RANK);
+                           "%s: derivatives of %s by %s are too many, or of more than %d axes",
+                           name, gr_shape_text(y->shape, a), gr_shape_text(x->shape, b),
+                           GR_MAX_RANK);
     if (gr_shape_numel(&shape) == 0) return gr_zeros(g, gr_dtype_of(y), shape);
     gr_tensor *matrix = gr_numel(x) < gr_numel(y) ? columns(y, x) : sweep(y, x, 0);
     if (gr_dtype_of(matrix) != gr_dtype_of(y)) matrix = gr_cast(matrix, gr_dtype_of(y));

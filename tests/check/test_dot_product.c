@@ -68,7 +68,8 @@ static bool compare(gr_graph *g, const gr_op *op, const gr_sample *s, uint64_t s
     gr_tensor *in[GR_SAMPLE_INPUTS], *out[GR_MAX_OUTPUTS];
     for (int i = 0; i < s->n_in; i++) {
         const gr_sample_input *input = &s->in[i];
-        void *data = gr__sample_draw(input, gr_shape_numel(&input->shape), seed + (uint64_t)i, &arena);
+        void *data = gr__sample_draw(input, gr_shape_numel(&input->shape), seed + (uint64_t)i,
+                                     &arena);
         in[i] = gr_from_data(g, gr__sample_dtype(input), input->shape, data);
         add(&x, in[i], seed ^ 1);
     }

@@ -126,7 +126,8 @@ static gr_status backward_rows(gr_param *w, gr_param *v, int first, int n)
 
 START_TEST(gradients_of_micro_batches_add_up_to_that_of_the_batch)
 {
-    gr_param *w = parameter("w", GR_SHAPE(WIDTH, WIDTH), 0), *v = parameter("v", GR_SHAPE(1, WIDTH), 1);
+    gr_param *w = parameter("w", GR_SHAPE(WIDTH, WIDTH), 0),
+             *v = parameter("v", GR_SHAPE(1, WIDTH), 1);
     double want[WIDTH * WIDTH];
     ck_assert_int_eq(backward_rows(w, v, 0, BATCH), GR_OK);
     memcpy(want, gr_param_grad(w), sizeof want);
@@ -143,7 +144,8 @@ END_TEST
 
 START_TEST(a_parameter_frozen_for_some_steps_leaves_the_others_alone)
 {
-    gr_param *w = parameter("w", GR_SHAPE(WIDTH, WIDTH), 0), *v = parameter("v", GR_SHAPE(1, WIDTH), 1);
+    gr_param *w = parameter("w", GR_SHAPE(WIDTH, WIDTH), 0),
+             *v = parameter("v", GR_SHAPE(1, WIDTH), 1);
     double want[WIDTH];
     ck_assert_int_eq(backward_rows(w, v, 0, BATCH), GR_OK);
     memcpy(want, gr_param_grad(v), sizeof want);
@@ -247,7 +249,10 @@ static void copy_tile(const gr_tile *t)
 
 START_TEST(a_rule_that_gives_a_tensor_of_elsewhere_is_named)
 {
-    const gr_op op = {.name = "alien", .n_in = 1, .tile = {[GR_F64] = copy_tile}, .vjp = foreign_vjp};
+    const gr_op op = {.name = "alien",
+                      .n_in = 1,
+                      .tile = {[GR_F64] = copy_tile},
+                      .vjp = foreign_vjp};
     gr_graph *other = gr_graph_new();
     gr_tensor *given[] = {gr_ones(other, GR_F64, GR_SHAPE(2)), gr_tanh(NULL)};
     for (int i = 0; i < 2; i++) {
@@ -264,8 +269,7 @@ SUITE("grad", setup, teardown, vjp_sums_over_outputs_by_their_seeds,
       jvp_gives_every_output_by_the_tangents_of_all_inputs,
       an_output_or_input_listed_twice_counts_twice_or_is_told_twice,
       an_output_that_is_an_input_has_the_seed_for_gradient,
-      forward_mode_of_forward_mode_is_the_second_derivative,
-      both_modes_may_be_mixed_in_any_order,
+      forward_mode_of_forward_mode_is_the_second_derivative, both_modes_may_be_mixed_in_any_order,
       gradients_of_micro_batches_add_up_to_that_of_the_batch,
       a_parameter_frozen_for_some_steps_leaves_the_others_alone,
       seeds_and_tangents_that_do_not_fit_are_named, tensors_of_another_graph_are_named,

@@ -284,7 +284,8 @@ START_TEST(hooks_that_give_what_does_not_fit_are_errors_that_name_the_tensor)
     } cases[] = {
         {wrong_shape, NULL,
          "gr_hook: the cotangent of tanh (node 1) is float64 [2,3], the function gave float64 [3]"},
-        {wrong_dtype, NULL, "is float64 [2,3], the function gave float32 [2,3] (at test_gradient.c"},
+        {wrong_dtype, NULL,
+         "is float64 [2,3], the function gave float32 [2,3] (at test_gradient.c"},
         {from_outside, foreign, "no tensor of this graph for the cotangent of tanh (node 1)"},
         {from_outside, failed, "no tensor of this graph for the cotangent of tanh (node 1)"},
         {go_back, NULL, "gr_backward: called by a backward rule or a hook"},

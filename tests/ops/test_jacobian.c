@@ -164,7 +164,8 @@ END_TEST
 
 START_TEST(a_hessian_vector_product_of_several_inputs_has_the_mixed_derivatives)
 {
-    gr_tensor *a = tensor(GR_SHAPE(3), 1), *b = tensor(GR_SHAPE(3), 2), *unused = tensor(GR_SHAPE(2), 7);
+    gr_tensor *a = tensor(GR_SHAPE(3), 1), *b = tensor(GR_SHAPE(3), 2),
+              *unused = tensor(GR_SHAPE(2), 7);
     gr_tensor *u = tensor(GR_SHAPE(3), 3), *v = tensor(GR_SHAPE(3), 4);
     gr_tensor *y = gr_sum_all(gr_mul(gr_square(a), b)), *hv[3];
     gr_tensor *x[] = {a, b, unused}, *along[] = {u, v, unused};
