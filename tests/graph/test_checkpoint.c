@@ -411,6 +411,60 @@ START_TEST(state_assigned_in_a_section_is_written_once)
 }
 END_TEST
 
+/* y = (a x^2, a x), with its backward in C, which reads x and both outputs. */
+static gr_status powers(gr_exec *e)
+{
+    const double *x = e->in[0].data, a = *(const double *)e->attrs;
+    for (int i = 0; i < LONG; i++) {
+        ((double *)e->out[0].data)[i] = a * x[i] * x[i];
+        ((double *)e->out[1].data)[i] = a * x[i];
+    }
+    return GR_OK;
+}
+
+static gr_status powers_backward(gr_exec *e)
+{
+    const double *line = e->in[2].data, *d_square = e->in[3].data, *d_line = e->in[4].data;
+    const double a = *(const double *)e->attrs;
+    for (int i = 0; i < LONG; i++)
+        ((double *)e->out[0].data)[i] = 2 * line[i] * d_square[i] + a * d_line[i];
+    return GR_OK;
+}
+
+static bool powers_infer(gr_infer *c)
+{
+    c->shape[1] = c->shape[0];
+    c->dtype[1] = c->dtype[0];
+    return true;
+}
+
+START_TEST(a_backward_in_c_reads_twins_too)
+{
+    static const gr_op op = {.name = "powers",
+                             .n_in = 1,
+                             .n_out = 2,
+                             .attrs_size = sizeof(double),
+                             .infer = powers_infer,
+                             .forward = {[GR_F64] = powers},
+                             .backward = {[GR_F64] = powers_backward}};
+    static double want[LONG];
+    for (int section = 0; section < 2; section++) {
+        const double a = 1.5;
+        gr_tensor *x = numbers(), *dx;
+        if (section) gr_checkpoint_begin(g);
+        gr_tensor *in = gr_sin(x), *y = gr_apply(NULL, &op, &in, 1, &a);
+        gr_tensor *sum = gr_add(gr_exp(y), gr_output(y, 1));
+        if (section) gr_checkpoint_end(g);
+        gr_grad(gr_sum_all(sum), &x, 1, &dx);
+        const double *got = gr_data(dx);
+        ck_assert_msg(got != NULL, "%s", gr_graph_error(g));
+        if (section) ck_assert_mem_eq(got, want, sizeof want);
+        memcpy(want, got, sizeof want);
+        gr_graph_reset(g);
+    }
+}
+END_TEST
+
 START_TEST(a_tensor_inside_a_section_can_be_differentiated_by)
 {
     for (int section = 0; section < 2; section++) {
@@ -502,7 +556,7 @@ SUITE("checkpoint", setup, teardown, gradients_have_the_same_bits_however_the_ne
       derivatives_of_higher_order_pass_through_sections,
       a_sweep_does_not_take_over_the_twins_of_the_one_before, a_section_may_take_gradients,
       jvp_passes_through_sections, no_grad_within_a_section_stays_so_when_recorded_again,
-      state_assigned_in_a_section_is_written_once,
+      state_assigned_in_a_section_is_written_once, a_backward_in_c_reads_twins_too,
       a_tensor_inside_a_section_can_be_differentiated_by,
       a_tensor_hidden_by_an_earlier_gradient_is_an_error_that_names_gr_keep,
       an_end_without_a_beginning_is_an_error,

@@ -234,6 +234,28 @@ START_TEST(a_hessian_vector_product_names_what_does_not_fit)
 }
 END_TEST
 
+static gr_status copy(gr_exec *e)
+{
+    memcpy(e->out[0].data, e->in[e->n_in - 1].data, 2 * sizeof(double));
+    return GR_OK;
+}
+
+START_TEST(a_backward_in_c_gives_a_jacobian_and_says_that_it_has_no_hessian)
+{
+    static const gr_op op = {.name = "copy",
+                             .n_in = 1,
+                             .forward = {[GR_F64] = copy},
+                             .backward = {[GR_F64] = copy}};
+    gr_tensor *x = tensor(GR_SHAPE(2), 1), *y = gr_apply(NULL, &op, &x, 1, NULL), *hv;
+    matrix_same(gr_jacobian(y, x), gr_eye(g, GR_F64, 2, 2), 0, "J");
+    gr_hessian(gr_sum_all(gr_square(y)), x);
+    assert_error("copy: its backward is a C function");
+    x = tensor(GR_SHAPE(2), 1);
+    gr_hvp(gr_sum_all(gr_square(gr_apply(NULL, &op, &x, 1, NULL))), &x, &x, 1, &hv);
+    assert_error("copy: its backward is a C function");
+}
+END_TEST
+
 START_TEST(a_failed_allocation_is_an_error_wherever_it_happens)
 {
     gr_graph *before = g;
@@ -267,4 +289,5 @@ SUITE("jacobian", setup, teardown, the_jacobian_of_a_matrix_product_is_the_matri
       arguments_that_cannot_be_used_are_errors, a_stale_input_is_an_error_that_says_so,
       derivatives_of_more_axes_than_there_can_be_are_an_error,
       a_hessian_vector_product_names_what_does_not_fit,
+      a_backward_in_c_gives_a_jacobian_and_says_that_it_has_no_hessian,
       a_failed_allocation_is_an_error_wherever_it_happens)
