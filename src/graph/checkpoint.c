@@ -129,7 +129,7 @@ static void record_section(gr_graph *g, gr__section *s, const gr_node *last)
     }
     memset(s->twin, 0, n * sizeof *s->twin);
     s->n_twins = n;
-    s->again = true;
+    s->again |= g->no_grad_depth == 0;
     const gr_node *node = first_node(g, s);
     for (uint32_t i = 0; i < n && !g->status; i++, node = node->next)
         if (has_twin(node)) s->twin[i] = record_again(g, s, node);

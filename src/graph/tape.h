@@ -116,7 +116,7 @@ typedef struct gr__section {
     uint32_t first, last; /* its nodes by id; last is UINT32_MAX while it is open */
     gr_node **twin;       /* of its first n_twins nodes, in the running sweep; NULL: none yet */
     uint32_t n_twins;
-    bool again; /* some sweep has recorded it again */
+    bool again; /* some sweep has recorded it again, to be differentiated in its turn */
 } gr__section;
 
 /* What is outside of a scratch while it is open, and the memory of those that were; scratch.c. */
