@@ -72,6 +72,11 @@ GR_API gr_status gr_load_optimizer(gr_optimizer *opt, const char *path); /* as t
 GR_API gr_status gr_save_ema(gr_ema *e, const char *path);
 GR_API gr_status gr_load_ema(gr_ema *e, const char *path);
 
+/* Anything else that can show its arrays, as gr_optimizer_states does. */
+typedef gr_status gr_states_fn(void *object, gr_visit *visit, void *user);
+GR_API gr_status gr_save_states(gr_states_fn *show, void *object, const char *path, const char *kind);
+GR_API gr_status gr_load_states(gr_states_fn *show, void *object, const char *path, const char *kind);
+
 #ifdef __cplusplus
 }
 #endif

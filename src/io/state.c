@@ -1,12 +1,9 @@
-/* state.c - what optimizers and averages remember, to a safetensors file and back. */
+/* state.c - whatever shows its arrays to a visitor, to a safetensors file and back. */
 /* SPDX-License-Identifier: MIT */
 #include "formats.h"
 
 #include <gradus/io.h>
 #include <string.h>
-
-/* Shows the arrays of one object; a gr_optimizer_states whose object may be of any kind. */
-typedef gr_status source_fn(void *object, gr_visit *visit, void *user);
 
 static gr_status show_optimizer(void *object, gr_visit *visit, void *user)
 {
@@ -46,7 +43,12 @@ static gr_status collect(void *user, const char *name, gr_dtype dtype, const gr_
     return GR_OK;
 }
 
-static gr_status save(source_fn *show, void *object, const char *path, const char *kind)
+/* Saves the arrays that show(object, visit, user) gives to visit; gr_load_states reads them back.
+ *
+ * kind  what they are of, in a word: it goes into the file and into messages
+ *
+ * path is complete afterwards, or as it was before. */
+gr_status gr_save_states(gr_states_fn *show, void *object, const char *path, const char *kind)
 {
     arrays a = {0};
     gr_status status = show(object, collect, &a);
@@ -110,7 +112,10 @@ static gr_status verdict(loading *l, const char *path, const char *kind)
                     l->problems.data);
 }
 
-static gr_status load(source_fn *show, void *object, const char *path, const char *kind)
+/* Writes what gr_save_states saved into the arrays that show gives. All of them must be in the file,
+ * and no more: otherwise GR_ERR_FORMAT, with what differs, and the object is unchanged. show is called
+ * twice, and must give the same arrays both times. */
+gr_status gr_load_states(gr_states_fn *show, void *object, const char *path, const char *kind)
 {
     gr_safetensors *file;
     gr_status status = gr__safetensors_read(path, &file);
@@ -131,24 +136,24 @@ static gr_status load(source_fn *show, void *object, const char *path, const cha
  * path is complete afterwards, or as it was before. */
 gr_status gr_save_optimizer(gr_optimizer *opt, const char *path)
 {
-    return save(show_optimizer, opt, path, gr_optimizer_name(opt));
+    return gr_save_states(show_optimizer, opt, path, gr_optimizer_name(opt));
 }
 
 /* Loads what gr_save_optimizer wrote. All of it must be there, and no more: otherwise GR_ERR_FORMAT,
  * with what differs, and the optimizer is unchanged. */
 gr_status gr_load_optimizer(gr_optimizer *opt, const char *path)
 {
-    return load(show_optimizer, opt, path, gr_optimizer_name(opt));
+    return gr_load_states(show_optimizer, opt, path, gr_optimizer_name(opt));
 }
 
 /* Saves averages by the names of the parameters; not while they are swapped in. */
 gr_status gr_save_ema(gr_ema *e, const char *path)
 {
-    return save(show_ema, e, path, "ema");
+    return gr_save_states(show_ema, e, path, "ema");
 }
 
 /* Loads what gr_save_ema wrote, as gr_load_optimizer does. */
 gr_status gr_load_ema(gr_ema *e, const char *path)
 {
-    return load(show_ema, e, path, "ema");
+    return gr_load_states(show_ema, e, path, "ema");
 }
