@@ -30,6 +30,8 @@ int gr__file_close(int fd);
 gr_status gr__file_load(const char *path, void **data, size_t *bytes);
 /* Written to a temporary file beside it, synced, renamed: `path` is complete or untouched. */
 gr_status gr__file_save(const char *path, const void *data, size_t bytes);
+/* Written to the end of a file, which is made where there is none. */
+gr_status gr__file_append(const char *path, const void *data, size_t bytes);
 
 /* --- growing text --- */
 

@@ -216,3 +216,17 @@ gr_status gr__file_save(const char *path, const void *data, size_t bytes)
     sync_folder(path);
     return GR_OK;
 }
+
+gr_status gr__file_append(const char *path, const void *data, size_t bytes)
+{
+    int fd = gr__file_open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
+    if (fd < 0) return gr__fail(GR_ERR_FILE, "%s: cannot open: %s", path, strerror(errno));
+    bool written = write_all(fd, data, bytes);
+    int cause = errno;
+    if (gr__file_close(fd) && written) {
+        cause = errno;
+        written = false;
+    }
+    if (written) return GR_OK;
+    return gr__fail(GR_ERR_FILE, "%s: cannot write: %s", path, strerror(cause));
+}
