@@ -71,14 +71,15 @@ static void draw_bar(const gr__progress *p, int64_t done)
     if (p->color) fputs("\033[0m", p->out);
 }
 
-/* title, bar, then as much of count, time left and note as fits. */
+/* title, bar, then as much of count, rate, time left and note as fits. */
 static void draw(const gr__progress *p, int64_t done, const char *note, double now)
 {
     char head[128], tail[LINE + 80];
     double left = done > 0 ? (now - p->begun) * (double)(p->total - done) / (double)done : 0;
     snprintf(head, sizeof head, "%s", p->title);
-    snprintf(tail, sizeof tail, " %lld/%lld  %.0f s left  %s", (long long)done, (long long)p->total,
-             left, note);
+    double rate = now > p->begun ? (double)done / (now - p->begun) : 0;
+    snprintf(tail, sizeof tail, " %lld/%lld  %.*f/s  %.0f s left  %s", (long long)done,
+             (long long)p->total, rate < 10, rate, left, note);
     size_t width = terminal_width(p->out) - 1, fixed = BAR + 1;
     cut(head, width > fixed ? width - fixed : 0);
     size_t used = gr__utf8_length(head, strlen(head)) + fixed;
@@ -100,10 +101,15 @@ void gr__progress_begin(gr__progress *p, FILE *out, const char *title, int64_t t
     p->drawn = p->begun - 1;
 }
 
+bool gr__progress_due(const gr__progress *p)
+{
+    return p->out && p->terminal && gr__seconds() - p->drawn >= 0.1;
+}
+
 void gr__progress_show(gr__progress *p, int64_t done, const char *format, ...)
 {
+    if (!gr__progress_due(p)) return;
     double now = gr__seconds();
-    if (!p->out || !p->terminal || now - p->drawn < 0.1) return;
     char note[LINE];
     va_list args;
     va_start(args, format);

@@ -21,6 +21,8 @@ typedef struct gr__progress {
 } gr__progress;
 
 void gr__progress_begin(gr__progress *p, FILE *out, const char *title, int64_t total);
+/* Whether gr__progress_show would draw now: what it is to say need not be put together before. */
+bool gr__progress_due(const gr__progress *p);
 void gr__progress_show(gr__progress *p, int64_t done, const char *format, ...) GR_PRINTF(3, 4);
 void gr__progress_end(gr__progress *p, const char *format, ...) GR_PRINTF(2, 3);
 
