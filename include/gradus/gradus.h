@@ -13,6 +13,7 @@
 #include <gradus/data.h>
 #include <gradus/io.h>
 #include <gradus/train.h>
+#include <gradus/measure.h>
 #include <gradus/check.h>
 #include <gradus/check_raw.h>
 #include <gradus/explain.h>

@@ -4,28 +4,15 @@
  * allocates nothing.
  */
 /* SPDX-License-Identifier: MIT */
-#include "evaluate.h"
+#include "fit.h"
 #include "progress.h"
-#include "snapshot.h"
 #include "split.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
-enum { MOST_EPOCHS = 1000000 };
-
-typedef struct fit {
-    gr_module *net;
-    gr_optimizer *opt;
-    gr_fit_options o;
-    const void *site;
-    const gr_dataset *train, *validation; /* validation NULL: none */
-    gr_dataset *rest, *part;              /* of a split; NULL: none */
-    gr_loader *loader;
-    gr_graph *graph;
-    gr__snapshot best;
-    gr_history history;
-} fit;
+enum { MOST_EPOCHS = 1000000, DEFAULT_BATCH = 32, MOST_ACCUMULATED = 1000000 };
 
 /* --- options --- */
 
@@ -34,6 +21,9 @@ static gr_status check_options(const gr_fit_options *o)
     if (o->epochs < 1 || o->epochs > MOST_EPOCHS)
         return gr__fail(GR_ERR_ARGUMENT, "gr_fit: expected 1 to %d epochs, got %d", MOST_EPOCHS,
                         o->epochs);
+    if (o->batch < 1)
+        return gr__fail(GR_ERR_ARGUMENT, "gr_fit: expected a batch of at least 1, got %lld",
+                        (long long)o->batch);
     if (!(o->validation_split >= 0 && o->validation_split < 1))
         return gr__fail(GR_ERR_ARGUMENT,
                         "gr_fit: expected a validation_split with 0 <= split < 1, "
@@ -44,6 +34,12 @@ static gr_status check_options(const gr_fit_options *o)
     if (o->patience < 0)
         return gr__fail(GR_ERR_ARGUMENT, "gr_fit: expected a patience of 0 or more, got %d",
                         o->patience);
+    if (o->accumulate < 1 || o->accumulate > MOST_ACCUMULATED)
+        return gr__fail(GR_ERR_ARGUMENT, "gr_fit: expected to accumulate 1 to %d batches, got %d",
+                        MOST_ACCUMULATED, o->accumulate);
+    if (!(o->gradient_noise >= 0 && isfinite(o->gradient_noise)))
+        return gr__fail(GR_ERR_ARGUMENT, "gr_fit: expected a gradient_noise of 0 or more, got %g",
+                        o->gradient_noise);
     return GR_OK;
 }
 
@@ -61,20 +57,83 @@ static gr_status check_validation(const gr_fit_options *o, const gr_dataset *tra
     return gr__check_dataset("gr_fit: validation", o->validation);
 }
 
-static gr_status check(const fit *f)
+static gr_status check(gr__fit *f)
 {
     gr_status status = check_options(&f->o);
-    if (!f->net || !f->opt)
-        return gr__fail(GR_ERR_ARGUMENT, "gr_fit: the %s is NULL", f->net ? "optimizer" : "module");
-    if (gr_optimizer_error(f->opt))
-        return gr__fail(GR_ERR_STATE, "gr_fit: %s", gr_optimizer_error(f->opt));
+    if (!f->run.net || !f->run.opt)
+        return gr__fail(GR_ERR_ARGUMENT, "gr_fit: the %s is NULL",
+                        f->run.net ? "optimizer" : "module");
+    if (gr_optimizer_error(f->run.opt))
+        return gr__fail(GR_ERR_STATE, "gr_fit: %s", gr_optimizer_error(f->run.opt));
+    if (!status) status = gr__check_measures("gr_fit", &f->measures);
     if (!status) status = gr__check_dataset("gr_fit", f->train);
+    for (int i = 0; i < f->n_callbacks && !status; i++)
+        if (*f->callbacks[i].problem)
+            status = gr__fail(GR_ERR_ARGUMENT, "gr_fit: %s: %s", f->callbacks[i].name,
+                              f->callbacks[i].problem);
     return status ? status : check_validation(&f->o, f->train);
+}
+
+/* --- callbacks --- */
+
+/* Those of the options, then what the options ask for in short. */
+static gr_status gather_callbacks(gr__fit *f)
+{
+    int n = 0;
+    while (f->o.callbacks && f->o.callbacks[n].name) n++;
+    f->callbacks = gr__alloc((size_t)(n + 2) * sizeof *f->callbacks);
+    if (!f->callbacks) {
+        for (int i = 0; i < n; i++)
+            if (f->o.callbacks[i].free) f->o.callbacks[i].free(f->o.callbacks[i].self);
+        return GR_ERR_MEMORY;
+    }
+    if (f->o.progress) f->callbacks[f->n_callbacks++] = gr_progress();
+    if (n) memcpy(f->callbacks + f->n_callbacks, f->o.callbacks, (size_t)n * sizeof *f->callbacks);
+    f->n_callbacks += n;
+    if (f->o.patience > 0)
+        f->callbacks[f->n_callbacks++] = gr_early_stop(
+            (gr_early_stop_options){.patience = f->o.patience});
+    return GR_OK;
+}
+
+static gr_status call_begin(gr__fit *f)
+{
+    gr_status status = GR_OK;
+    for (int i = 0; i < f->n_callbacks && !status; i++)
+        if (f->callbacks[i].begin) status = f->callbacks[i].begin(f->callbacks[i].self, &f->run);
+    return status;
+}
+
+static gr_status call_batch(gr__fit *f)
+{
+    gr_status status = GR_OK;
+    for (int i = 0; i < f->n_callbacks && !status; i++)
+        if (f->callbacks[i].batch) status = f->callbacks[i].batch(f->callbacks[i].self, &f->run);
+    return status;
+}
+
+static gr_status call_epoch(gr__fit *f)
+{
+    gr_status status = GR_OK;
+    for (int i = 0; i < f->n_callbacks && !status; i++)
+        if (f->callbacks[i].epoch) status = f->callbacks[i].epoch(f->callbacks[i].self, &f->run);
+    return status;
+}
+
+/* All of them, whatever happened; the first failure counts. */
+static gr_status call_end(gr__fit *f, gr_status status)
+{
+    for (int i = 0; i < f->n_callbacks; i++) {
+        if (!f->callbacks[i].end) continue;
+        gr_status ended = f->callbacks[i].end(f->callbacks[i].self, &f->run, status);
+        if (!status) status = ended;
+    }
+    return status;
 }
 
 /* --- before and after --- */
 
-static gr_status divide(fit *f)
+static gr_status divide(gr__fit *f)
 {
     f->validation = f->o.validation;
     if (f->o.validation_split == 0) return GR_OK;
@@ -85,197 +144,196 @@ static gr_status divide(fit *f)
     return GR_OK;
 }
 
-static gr_status prepare(fit *f)
+static gr_status make_loaders(gr__fit *f)
+{
+    gr_loader_options o = f->o.loader;
+    o.batch = f->o.batch;
+    o.shuffle = true;
+    o.seed = f->o.seed;
+    if (f->o.shift) o.shift = f->o.shift;
+    if (f->o.fill != 0) o.fill = f->o.fill;
+    f->loader = gr_loader_new(f->train, o);
+    if (!f->loader) return GR_ERR_ARGUMENT;
+    f->run.batches = gr_loader_batches(f->loader);
+    if (f->run.batches < 1)
+        return gr__fail(GR_ERR_ARGUMENT, "gr_fit: %lld samples do not fill a batch of %lld",
+                        (long long)f->train->n, (long long)f->o.batch);
+    if (!f->validation) return GR_OK;
+    f->val_loader = gr__pass_loader(f->validation);
+    return f->val_loader ? GR_OK : GR_ERR_MEMORY;
+}
+
+static gr_status prepare(gr__fit *f)
 {
     gr_status status = divide(f);
+    if (!status) status = make_loaders(f);
     if (status) return status;
-    f->loader = gr_loader_new(f->train, (gr_loader_options){.batch = f->o.batch,
-                                                            .shuffle = true,
-                                                            .seed = f->o.seed,
-                                                            .shift = f->o.shift,
-                                                            .fill = f->o.fill});
-    if (!f->loader) return GR_ERR_ARGUMENT;
-    f->graph = gr_graph_new();
-    gr_graph_seed(f->graph, f->o.seed);
+    f->graph = f->run.graph = gr_graph_new();
     gr_graph_profile(f->graph, f->o.profile);
     f->history.epochs = gr__calloc((size_t)f->o.epochs * sizeof *f->history.epochs);
     if (!f->history.epochs) return GR_ERR_MEMORY;
-    if (f->o.patience) status = gr__snapshot_init(&f->best, gr_module_model(f->net));
+    int64_t updates = (f->run.batches + f->o.accumulate - 1) / f->o.accumulate;
     if (f->o.one_cycle)
-        gr_optimizer_schedule(f->opt, gr_one_cycle(f->o.epochs * gr_loader_batches(f->loader)));
+        status = gr_optimizer_schedule(f->run.opt, gr_one_cycle(f->o.epochs * updates));
     return status;
 }
 
-static void release(fit *f)
+static void release(gr__fit *f)
 {
-    if (f->o.one_cycle && f->opt) gr_optimizer_schedule(f->opt, (gr_schedule){0});
+    if (f->o.one_cycle && f->graph) gr_optimizer_schedule(f->run.opt, (gr_schedule){0});
+    for (int i = 0; i < f->n_callbacks; i++)
+        if (f->callbacks[i].free) f->callbacks[i].free(f->callbacks[i].self);
+    gr__free(f->callbacks);
     gr_loader_free(f->loader);
+    gr_loader_free(f->val_loader);
     gr_graph_free(f->graph);
     gr_dataset_free(f->rest);
     gr_dataset_free(f->part);
-    gr__snapshot_release(&f->best);
-}
-
-/* --- a batch --- */
-
-typedef struct running {
-    double loss; /* summed over samples */
-    int64_t hits, n;
-} running;
-
-/* Puts the place into the error: which epoch, which batch. */
-static gr_status fail_at(const fit *f, int epoch, int64_t batch, gr_status status)
-{
-    const char *error = gr_graph_error(f->graph);
-    char text[900];
-    snprintf(text, sizeof text, "%s", error ? error : gr_last_error());
-    if (batch < 0) return gr__fail(status, "gr_fit: epoch %d, validation: %s", epoch, text);
-    return gr__fail(status, "gr_fit: epoch %d, batch %lld: %s", epoch, (long long)batch, text);
-}
-
-static gr_status train_batch(fit *f, const gr_batch *b, running *sum)
-{
-    gr_graph *g = f->graph;
-    gr_graph_reset(g);
-    gr__recorded r = gr__record_batch(g, f->net, f->train, b, f->site);
-    gr_site_begin(g, f->site);
-    gr_tensor *loss = gr_cross_entropy(r.logits, r.target);
-    gr_tensor *hits = gr_sum_all(gr_equal(gr_argmax(r.logits, 1), r.target));
-    gr_site_end(g);
-    gr_status status = gr_backward(loss);
-    if (status) return status;
-    double value = gr_item(loss);
-    if (!isfinite(value))
-        return gr__fail(GR_ERR_STATE, "the loss is %g; a lower learning rate may help", value);
-    sum->loss += value * (double)b->n;
-    sum->hits += (int64_t)gr_item(hits);
-    sum->n += b->n;
-    return gr_step(f->opt);
 }
 
 /* --- an epoch --- */
 
-static gr_status train_epoch(fit *f, gr__progress *bar, gr_epoch *e)
+/* Puts the place into the error: which epoch, which batch. */
+static gr_status fail_at(const gr__fit *f, const char *where, gr_status status)
 {
-    running sum = {0};
-    int64_t batch = 0;
-    for (gr_batch b; gr_next(f->loader, &b);) {
-        gr_status status = train_batch(f, &b, &sum);
-        if (status) return fail_at(f, e->epoch, batch + 1, status);
-        batch++;
-        gr__progress_show(bar, batch, "loss %.4f  accuracy %.2f%%", sum.loss / (double)sum.n,
-                          100 * (double)sum.hits / (double)sum.n);
+    const char *error = gr_graph_error(f->graph);
+    char text[900], batch[48];
+    snprintf(text, sizeof text, "%s", error ? error : gr_last_error());
+    snprintf(batch, sizeof batch, "batch %lld", (long long)f->run.batch);
+    return gr__fail(status, "gr_fit: epoch %d, %s: %s", f->run.now.epoch, where ? where : batch,
+                    text);
+}
+
+/* What is known of the running epoch. */
+static void look(gr__fit *f)
+{
+    const gr__sums *s = &f->sums;
+    gr_epoch *e = &f->run.now;
+    e->loss = s->loss / s->count;
+    e->accuracy = s->hits / s->count;
+    e->lr = gr_optimizer_lr(f->run.opt);
+    for (int i = 0; i < f->measures.n_metrics; i++)
+        e->metric[i] = gr__finish_metric(&f->measures, i, s->metric[i] / s->count);
+}
+
+static gr_status train_epoch(gr__fit *f)
+{
+    bool more = true;
+    while (more && !f->run.stop) {
+        gr_status status = gr__fit_step(f, &more);
+        if (status) return fail_at(f, NULL, status);
+        if (!more) break;
+        look(f);
+        status = call_batch(f);
+        if (status) return status;
     }
-    if (gr_loader_status(f->loader))
-        return fail_at(f, e->epoch, batch + 1, gr_loader_status(f->loader));
-    e->loss = sum.loss / (double)sum.n;
-    e->accuracy = (double)sum.hits / (double)sum.n;
-    e->lr = gr_optimizer_lr(f->opt);
     return GR_OK;
 }
 
-static gr_status validate(fit *f, gr_epoch *e)
+static gr_status validate(gr__fit *f)
 {
-    gr_evaluation v = {NAN, NAN, 0};
+    gr_evaluation v = {.loss = NAN, .accuracy = NAN};
     gr_status status = GR_OK;
-    if (f->validation) status = gr__evaluate_on(f->graph, f->net, f->validation, f->site, &v, NULL);
-    e->val_loss = v.loss;
-    e->val_accuracy = v.accuracy;
-    return status ? fail_at(f, e->epoch, -1, status) : GR_OK;
-}
-
-static void report(const fit *f, gr__progress *bar, const gr_epoch *e)
-{
+    for (int i = 0; i < GR_METRICS; i++) v.metric[i] = NAN;
     if (f->validation)
-        gr__progress_end(bar, "loss %.4f  accuracy %6.2f%%  val_loss %.4f  val_accuracy %6.2f%%",
-                         e->loss, 100 * e->accuracy, e->val_loss, 100 * e->val_accuracy);
-    else gr__progress_end(bar, "loss %.4f  accuracy %6.2f%%", e->loss, 100 * e->accuracy);
-    if (f->o.on_epoch) f->o.on_epoch(f->o.user, e);
+        status = gr__evaluate_on(f->graph, f->run.net, f->validation, f->val_loader, f->site,
+                                 &f->measures, &v, NULL);
+    f->run.now.val_loss = v.loss;
+    f->run.now.val_accuracy = v.accuracy;
+    memcpy(f->run.now.val_metric, v.metric, sizeof v.metric);
+    return status ? fail_at(f, "validation", status) : GR_OK;
 }
 
-static gr_status run_epoch(fit *f, gr_epoch *e)
+double gr__watched(const gr_training *run, int epoch)
 {
-    char title[64];
-    gr__progress bar;
-    int digits = snprintf(NULL, 0, "%d", f->o.epochs);
-    snprintf(title, sizeof title, "epoch %*d/%d", digits, e->epoch, f->o.epochs);
-    gr__progress_begin(&bar, f->o.progress ? stderr : NULL, title, gr_loader_batches(f->loader));
+    const gr_epoch *e = &run->history->epochs[epoch];
+    return isnan(e->val_loss) ? e->loss : e->val_loss;
+}
+
+/* Puts the epoch into the history and makes room for the next one. */
+static void close_epoch(gr__fit *f)
+{
+    gr_history *h = &f->history;
+    h->epochs[h->n++] = f->run.now;
+    if (gr__watched(&f->run, h->n - 1) < gr__watched(&f->run, h->best)) h->best = h->n - 1;
+    f->sums = (gr__sums){0};
+    f->run.batch = 0;
+}
+
+static gr_status run_epoch(gr__fit *f)
+{
     double begun = gr__seconds();
-    gr_model_set_training(gr_module_model(f->net), true);
-    gr_status status = train_epoch(f, &bar, e);
-    if (!status) status = validate(f, e);
-    e->seconds = gr__seconds() - begun;
-    if (status) gr__progress_end(&bar, "failed");
-    else report(f, &bar, e);
-    return status;
+    gr_model_set_training(gr_module_model(f->run.net), true);
+    f->run.now = (gr_epoch){.epoch = f->history.n + 1};
+    gr_status status = train_epoch(f);
+    if (status || f->run.batch < f->run.batches) return status; /* failed, or stopped half-way */
+    status = validate(f);
+    f->run.now.seconds = gr__seconds() - begun;
+    if (status) return status;
+    close_epoch(f);
+    return call_epoch(f);
 }
 
 /* --- all epochs --- */
 
-static double watched(const fit *f, int epoch)
+static gr_status run_epochs(gr__fit *f)
 {
-    const gr_epoch *e = &f->history.epochs[epoch];
-    return f->validation ? e->val_loss : e->loss;
+    gr_status status = call_begin(f);
+    if (!status && f->o.resume) status = gr__resume(f, f->o.resume);
+    while (!status && f->history.n < f->o.epochs && !f->run.stop) status = run_epoch(f);
+    if (!status && f->run.stop && !f->history.stopped)
+        f->history.interrupted = f->history.n < f->o.epochs;
+    return call_end(f, status);
 }
 
-/* Notes whether the last epoch was the best; true when patience has run out. */
-static bool look_back(fit *f)
+static gr_status fit(gr__fit *f)
 {
-    gr_history *h = &f->history;
-    int last = h->n - 1;
-    if (last == 0 || watched(f, last) < watched(f, h->best)) {
-        h->best = last;
-        if (f->o.patience) gr__snapshot_take(&f->best);
-    }
-    return f->o.patience && last - h->best >= f->o.patience;
+    bool training = gr_model_training(gr_module_model(f->run.net));
+    gr_status status = prepare(f);
+    if (!status) status = run_epochs(f);
+    gr_model_set_training(gr_module_model(f->run.net), training);
+    return status;
 }
 
-static gr_status run_epochs(fit *f)
+static void fill_in(gr_fit_options *o)
 {
-    gr_history *h = &f->history;
-    while (h->n < f->o.epochs && !h->stopped) {
-        gr_epoch *e = &h->epochs[h->n];
-        e->epoch = h->n + 1;
-        gr_status status = run_epoch(f, e);
-        if (status) return status;
-        h->n++;
-        h->stopped = look_back(f);
-    }
-    if (f->o.patience && h->best != h->n - 1) {
-        gr__snapshot_restore(&f->best);
-        h->restored = true;
-    }
-    return GR_OK;
+    if (o->epochs == 0) o->epochs = 10;
+    if (o->batch == 0) o->batch = DEFAULT_BATCH;
+    if (o->accumulate == 0) o->accumulate = 1;
 }
 
-/* Trains net, whose output is one logit per class, on samples and labels with cross-entropy.
+/* Trains net on samples and labels: its output is one logit per class and the loss cross-entropy,
+ * unless o.loss says otherwise.
  *
  * opt      over the model of net; with o.one_cycle its rate is the peak of that schedule, else it
  *          is left as it is
- * o        zero means the default that the header gives; epochs 0 counts as 10, batch 0 as 32
+ * o        zero means the default that the header gives; what lies behind its pointers is only read
+ *          until gr_fit returns, and its callbacks are freed then
  * history  gets one entry per finished epoch, on failure too; gr_history_release it. NULL: nobody
  *          wants it
  *
  * Batches are drawn in a new order each epoch; order, shifts, dropout and split follow o.seed, so
- * that two runs with the same seeds and threads end with the same bits. The model's training flag
- * is as before afterwards.
+ * that two runs with the same seeds end with the same bits, and so does one that was stopped and
+ * goes on by o.resume from the checkpoint that it left, with more epochs if asked for. The model's
+ * training flag is as before afterwards.
  *
  * Errors, with gr_last_error saying epoch and batch: what cannot be recorded (a layer that refuses
- * the samples' shape), a loss that is not finite (the weights are those before that batch), memory.
- */
+ * the samples' shape), a loss that is not finite (the weights are those before that update, and a
+ * checkpoint file stays as it is), a checkpoint of another network (nothing is changed), what a
+ * callback returned, memory. */
 gr_status gr_fit(gr_module *net, gr_optimizer *opt, const gr_dataset *train, gr_fit_options o,
                  gr_history *history)
 {
-    fit f = {.net = net, .opt = opt, .o = o, .site = GR_HERE, .train = train};
-    if (f.o.epochs == 0) f.o.epochs = 10;
-    gr_status status = check(&f);
-    if (!status) {
-        bool training = gr_model_training(gr_module_model(net));
-        status = prepare(&f);
-        if (!status) status = run_epochs(&f);
-        gr_model_set_training(gr_module_model(net), training);
-        release(&f);
-    }
+    gr__fit f = {.run = {.net = net, .opt = opt}, .o = o, .site = GR_HERE, .train = train};
+    f.measures =
+        (gr__measures){.loss = o.loss, .metrics = o.metrics, .label_smoothing = o.label_smoothing};
+    fill_in(&f.o);
+    f.run.options = &f.o;
+    f.run.history = &f.history;
+    gr_status status = gather_callbacks(&f);
+    if (!status) status = check(&f);
+    if (!status) status = fit(&f);
+    release(&f);
     if (history) *history = f.history;
     else gr_history_release(&f.history);
     return status;

@@ -54,23 +54,6 @@ START_TEST(zero_options_mean_the_defaults)
 }
 END_TEST
 
-static void count_epoch(void *user, const gr_epoch *e)
-{
-    int *count = user;
-    ck_assert_int_eq(e->epoch, ++*count);
-}
-
-START_TEST(the_callback_sees_every_epoch)
-{
-    toy t = toy_new(1, 0.01);
-    int count = 0;
-    gr_fit_options o = {.epochs = 3, .on_epoch = count_epoch, .user = &count};
-    ck_assert_int_eq(gr_fit(t.net, t.opt, data, o, NULL), GR_OK);
-    ck_assert_int_eq(count, 3);
-    toy_free(&t);
-}
-END_TEST
-
 START_TEST(the_training_flag_is_as_before)
 {
     toy t = toy_new(1, 0.01);
@@ -168,6 +151,64 @@ START_TEST(threads_do_not_change_the_bits)
 }
 END_TEST
 
+/* --- one update for several batches, noise --- */
+
+/* Without dropout, whose masks follow the batches. */
+static void train_linear(gr_fit_options o, float weight[6])
+{
+    gr_model *m = gr_model_new();
+    gr_module *net = gr_sequential(m, GR_LIST(gr_linear_layer(m, 2, 3)));
+    gr_optimizer *opt = gr_sgd(m, (gr_sgd_options){.lr = 0.5});
+    ck_assert_msg(!gr_fit(net, opt, data, o, NULL), "%s", gr_last_error());
+    memcpy(weight, gr_param_data(gr_model_param(m, 0)), 6 * sizeof *weight);
+    gr_optimizer_free(opt);
+    gr_model_free(m);
+}
+
+START_TEST(accumulated_batches_are_one_large_batch)
+{
+    float large[6], parts[6];
+    train_linear((gr_fit_options){.epochs = 3, .batch = 64, .seed = 2}, large);
+    train_linear((gr_fit_options){.epochs = 3, .batch = 16, .seed = 2, .accumulate = 4}, parts);
+    for (int i = 0; i < 6; i++) ck_assert_double_eq_tol((double)large[i], (double)parts[i], 1e-5);
+}
+END_TEST
+
+START_TEST(noise_of_gradients_has_the_size_asked_for)
+{
+    float plain[6], noisy[6], again[6];
+    gr_fit_options o = {.epochs = 1, .batch = 300};
+    train_linear(o, plain);
+    o.gradient_noise =
+        0.04; /* deviation 0.2 at the first step, of which 0.5 goes into the weight */
+    train_linear(o, noisy);
+    train_linear(o, again);
+    double squares = 0;
+    for (int i = 0; i < 6; i++) {
+        squares += pow((double)noisy[i] - (double)plain[i], 2) / 6;
+        ck_assert_float_eq(noisy[i], again[i]);
+    }
+    ck_assert_double_gt(sqrt(squares), 0.1 / 3);
+    ck_assert_double_lt(sqrt(squares), 0.1 * 3);
+}
+END_TEST
+
+START_TEST(label_smoothing_raises_the_loss_of_the_sure)
+{
+    toy t = toy_new(1, 0.02);
+    gr_history plain, smooth;
+    gr_fit_options o = {.epochs = 30};
+    ck_assert_int_eq(gr_fit(t.net, t.opt, data, o, &plain), GR_OK);
+    o.epochs = 1;
+    o.label_smoothing = 0.3;
+    ck_assert_int_eq(gr_fit(t.net, t.opt, data, o, &smooth), GR_OK);
+    ck_assert_double_gt(smooth.epochs[0].loss, plain.epochs[29].loss + 0.2);
+    gr_history_release(&plain);
+    gr_history_release(&smooth);
+    toy_free(&t);
+}
+END_TEST
+
 /* --- memory --- */
 
 static int64_t allocations_of(int epochs)
@@ -228,6 +269,8 @@ START_TEST(options_that_cannot_be_are_refused)
     expect_error(&t, data, (gr_fit_options){.batch = -5}, "expected a batch of at least 1, got -5");
     expect_error(&t, data, (gr_fit_options){.validation_split = 1}, "0 <= split < 1, got 1");
     expect_error(&t, data, (gr_fit_options){.patience = -1}, "patience of 0 or more, got -1");
+    expect_error(&t, data, (gr_fit_options){.accumulate = -1}, "accumulate 1 to 1000000 batches");
+    expect_error(&t, data, (gr_fit_options){.gradient_noise = -1}, "gradient_noise of 0 or more");
     expect_error(&t, data, (gr_fit_options){.shift = 1}, "cannot shift samples [2]");
     expect_error(&t, data, (gr_fit_options){.validation = empty},
                  "validation: the data set is empty");
@@ -282,9 +325,10 @@ START_TEST(a_loss_that_is_not_finite_stops_before_the_weights)
 END_TEST
 
 SUITE("fit", setup, teardown, a_network_learns, zero_options_mean_the_defaults,
-      the_callback_sees_every_epoch, the_training_flag_is_as_before,
-      a_split_is_validated_on_and_not_trained_on, early_stopping_goes_back_to_the_best_weights,
-      the_same_seed_gives_the_same_bits, threads_do_not_change_the_bits,
+      the_training_flag_is_as_before, a_split_is_validated_on_and_not_trained_on,
+      early_stopping_goes_back_to_the_best_weights, the_same_seed_gives_the_same_bits,
+      threads_do_not_change_the_bits, accumulated_batches_are_one_large_batch,
+      noise_of_gradients_has_the_size_asked_for, label_smoothing_raises_the_loss_of_the_sure,
       steps_after_the_first_epoch_allocate_nothing, memory_that_runs_out_is_an_error_and_no_leak,
       options_that_cannot_be_are_refused, a_label_out_of_range_is_named,
       a_wrong_shape_names_layer_epoch_and_batch, a_network_needs_one_logit_per_class,
