@@ -6,7 +6,7 @@
 #include "base.h"
 
 /* Exit statuses. */
-enum { DONE = 0, FAILED = 1, USAGE = 2, INCONCLUSIVE = 3 };
+enum { DONE = 0, FAILED = 1, USAGE = 2, INCONCLUSIVE = 3, INTERRUPTED = 130 };
 
 typedef struct command {
     const char *name, *summary;

@@ -74,7 +74,7 @@ static gr_status get_network(const request *q, const gr_dataset *d, weights *w)
     } else {
         w->model = gr_model_new();
         gr_model_seed(w->model, (uint64_t)q->seed);
-        w->net = q->network->build(w->model, &d->shape, d->classes);
+        w->net = q->network->build(w->model, &d->shape, d->classes, (variant){0});
     }
     if (!status) gr_model_set_training(w->model, true);
     return status;

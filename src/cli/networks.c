@@ -8,21 +8,56 @@
 
 #include <string.h>
 
-static gr_module *linear(gr_model *m, const char *name, int64_t in, int64_t out)
+/* The layers of a network in the making. */
+enum { MOST_LAYERS = 32 };
+typedef struct layers {
+    gr_model *m;
+    variant v;
+    gr_module *at[MOST_LAYERS];
+    int n;
+} layers;
+
+static void add(layers *l, gr_module *module)
 {
-    return gr_named(name, gr_linear_layer(m, in, out));
+    l->at[l->n++] = module;
 }
 
-static gr_module *conv(gr_model *m, const char *name, int64_t in, int64_t out, int kernel,
-                       int padding)
+static void add_linear(layers *l, const char *name, int64_t in, int64_t out)
+{
+    add(l, gr_named(name, gr_linear_layer(l->m, in, out)));
+}
+
+static void add_conv(layers *l, const char *name, int64_t in, int64_t out, int kernel, int padding)
 {
     gr_conv2d_layer_options o = {.conv.padding = {padding, padding}};
-    return gr_named(name, gr_conv2d_layer(m, in, out, kernel, o));
+    add(l, gr_named(name, gr_conv2d_layer(l->m, in, out, kernel, o)));
 }
 
-static gr_module *halve(gr_model *m)
+/* Batch norm where it is asked for ("bn1"), then ReLU. */
+static void add_relu(layers *l, const char *norm, int64_t channels, bool image)
 {
-    return gr_max_pool2d_layer(m, (gr_pool2d_options){.kernel = {2, 2}});
+    gr_batch_norm_options o = {0};
+    if (l->v.batch_norm)
+        add(l, gr_named(norm, image ? gr_batch_norm2d_layer(l->m, channels, o)
+                                    : gr_batch_norm1d_layer(l->m, channels, o)));
+    add(l, gr_relu_layer(l->m));
+}
+
+/* `otherwise`: the rate of this network unless another one is asked for. */
+static void add_dropout(layers *l, double otherwise)
+{
+    double p = l->v.dropout == 0 ? otherwise : l->v.dropout;
+    if (p > 0) add(l, gr_dropout_layer(l->m, p));
+}
+
+static void add_halving(layers *l)
+{
+    add(l, gr_max_pool2d_layer(l->m, (gr_pool2d_options){.kernel = {2, 2}}));
+}
+
+static gr_module *finish(const layers *l)
+{
+    return gr_sequential(l->m, l->at, l->n);
 }
 
 static bool is_small(const gr_shape *sample)
@@ -32,14 +67,19 @@ static bool is_small(const gr_shape *sample)
 
 /* --- mlp --- */
 
-static gr_module *build_mlp(gr_model *m, const gr_shape *sample, int classes)
+static gr_module *build_mlp(gr_model *m, const gr_shape *sample, int classes, variant v)
 {
     const int64_t in = gr_shape_numel(sample), hidden = 512;
-    const double drop = 0.1;
-    return gr_sequential(m, GR_LIST(gr_flatten_layer(m), linear(m, "fc1", in, hidden),
-                                    gr_relu_layer(m), gr_dropout_layer(m, drop),
-                                    linear(m, "fc2", hidden, hidden), gr_relu_layer(m),
-                                    gr_dropout_layer(m, drop), linear(m, "fc3", hidden, classes)));
+    layers l = {.m = m, .v = v};
+    add(&l, gr_flatten_layer(m));
+    add_linear(&l, "fc1", in, hidden);
+    add_relu(&l, "bn1", hidden, false);
+    add_dropout(&l, 0.1);
+    add_linear(&l, "fc2", hidden, hidden);
+    add_relu(&l, "bn2", hidden, false);
+    add_dropout(&l, 0.1);
+    add_linear(&l, "fc3", hidden, classes);
+    return finish(&l);
 }
 
 /* --- lenet5 --- */
@@ -52,30 +92,46 @@ static int64_t after_pooling(int64_t size)
 
 /* LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998;
  * with ReLU for tanh and maxima for means. */
-static gr_module *build_full_lenet5(gr_model *m, const gr_shape *sample, int classes)
+static gr_module *build_full_lenet5(gr_model *m, const gr_shape *sample, int classes, variant v)
 {
     int64_t features = 16 * after_pooling(sample->dim[1]) * after_pooling(sample->dim[2]);
-    return gr_sequential(m, GR_LIST(conv(m, "conv1", sample->dim[0], 6, 5, 2), gr_relu_layer(m),
-                                    halve(m), conv(m, "conv2", 6, 16, 5, 0), gr_relu_layer(m),
-                                    halve(m), gr_flatten_layer(m), linear(m, "fc1", features, 120),
-                                    gr_relu_layer(m), linear(m, "fc2", 120, 84), gr_relu_layer(m),
-                                    linear(m, "fc3", 84, classes)));
+    layers l = {.m = m, .v = v};
+    add_conv(&l, "conv1", sample->dim[0], 6, 5, 2);
+    add_relu(&l, "bn1", 6, true);
+    add_halving(&l);
+    add_conv(&l, "conv2", 6, 16, 5, 0);
+    add_relu(&l, "bn2", 16, true);
+    add_halving(&l);
+    add(&l, gr_flatten_layer(m));
+    add_linear(&l, "fc1", features, 120);
+    add_relu(&l, "bn3", 120, false);
+    add_dropout(&l, 0);
+    add_linear(&l, "fc2", 120, 84);
+    add_relu(&l, "bn4", 84, false);
+    add_linear(&l, "fc3", 84, classes);
+    return finish(&l);
 }
 
-static gr_module *build_small_lenet5(gr_model *m, const gr_shape *sample, int classes)
+static gr_module *build_small_lenet5(gr_model *m, const gr_shape *sample, int classes, variant v)
 {
     int64_t features = 32 * (sample->dim[1] / 2) * (sample->dim[2] / 2);
-    return gr_sequential(m, GR_LIST(conv(m, "conv1", sample->dim[0], 16, 3, 1), gr_relu_layer(m),
-                                    conv(m, "conv2", 16, 32, 3, 1), gr_relu_layer(m), halve(m),
-                                    gr_flatten_layer(m), linear(m, "fc1", features, 128),
-                                    gr_relu_layer(m), gr_dropout_layer(m, 0.3),
-                                    linear(m, "fc2", 128, classes)));
+    layers l = {.m = m, .v = v};
+    add_conv(&l, "conv1", sample->dim[0], 16, 3, 1);
+    add_relu(&l, "bn1", 16, true);
+    add_conv(&l, "conv2", 16, 32, 3, 1);
+    add_relu(&l, "bn2", 32, true);
+    add_halving(&l);
+    add(&l, gr_flatten_layer(m));
+    add_linear(&l, "fc1", features, 128);
+    add_relu(&l, "bn3", 128, false);
+    add_dropout(&l, 0.3);
+    add_linear(&l, "fc2", 128, classes);
+    return finish(&l);
 }
 
-static gr_module *build_lenet5(gr_model *m, const gr_shape *sample, int classes)
+static gr_module *build_lenet5(gr_model *m, const gr_shape *sample, int classes, variant v)
 {
-    return is_small(sample) ? build_small_lenet5(m, sample, classes)
-                            : build_full_lenet5(m, sample, classes);
+    return (is_small(sample) ? build_small_lenet5 : build_full_lenet5)(m, sample, classes, v);
 }
 
 /* --- the list --- */

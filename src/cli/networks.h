@@ -14,9 +14,15 @@ typedef struct recipe {
     int threads; /* 0: one per core; the digits are too small for steps to be worth sharing */
 } recipe;
 
+/* What may be different in a network of a name. */
+typedef struct variant {
+    double dropout;  /* 0: the network's own; below 0: none */
+    bool batch_norm; /* behind every layer with weights but the last */
+} variant;
+
 typedef struct network {
     const char *name, *summary;
-    gr_module *(*build)(gr_model *m, const gr_shape *sample, int classes);
+    gr_module *(*build)(gr_model *m, const gr_shape *sample, int classes, variant v);
     recipe small, large; /* for the digits, for data sets like MNIST */
 } network;
 

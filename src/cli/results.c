@@ -16,13 +16,14 @@ static gr_status write_weights(const results *r, const char *path)
 {
     char mean[GR__NUMBER_TEXT], deviation[GR__NUMBER_TEXT], sample[GR_SHAPE_TEXT], classes[16];
     snprintf(classes, sizeof classes, "%d", r->split->train->classes);
-    const char *const metadata[] = {"format",  "gradus",
-                                    "model",   r->network->name,
-                                    "data",    source_is_digits(r->data) ? "digits" : "mnist",
-                                    "sample",  gr_shape_text(&r->split->train->shape, sample),
-                                    "classes", classes,
-                                    "mean",    gr__number_text(r->split->scaling.mean, mean),
-                                    "std",     gr__number_text(r->split->scaling.std, deviation),
+    const char *const metadata[] = {"format",     "gradus",
+                                    "model",      r->network->name,
+                                    "data",       source_is_digits(r->data) ? "digits" : "mnist",
+                                    "sample",     gr_shape_text(&r->split->train->shape, sample),
+                                    "classes",    classes,
+                                    "mean",       gr__number_text(r->split->scaling.mean, mean),
+                                    "std",        gr__number_text(r->split->scaling.std, deviation),
+                                    "batch_norm", r->variant.batch_norm ? "yes" : "no",
                                     NULL};
     return gr_save(r->model, path, metadata);
 }

@@ -19,6 +19,7 @@ void folder_undo(const folder *f);
 
 typedef struct results {
     const network *network;
+    variant variant;
     const char *data; /* "digits", or a folder */
     gr_model *model;
     gr_module *net;

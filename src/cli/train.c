@@ -15,18 +15,26 @@ typedef struct request {
     const char *model, *data, *out, *profile;
     int64_t epochs, batch, seed, threads; /* but for the seed, 0: the recipe's */
     double lr;                            /* the same */
-    bool json;
+    double max_norm, weight_decay;
+    int64_t shift; /* below 0: the recipe's */
+    int64_t stop_after;
+    variant variant;
+    bool json, resume;
     const network *network;
 } request;
 
 static const char more[] =
-    "Writes into DIR: model.safetensors, history.csv, curves.svg, confusion.svg, tape.dot.\n"
+    "Writes into DIR: model.safetensors, history.csv, curves.svg, confusion.svg, tape.dot, and "
+    "after\n"
+    "each epoch checkpoint.safetensors. Ctrl-C finishes the step, saves that file and ends with "
+    "130;\n"
+    "--resume goes on from it, to the bits of a training that was never stopped.\n"
     "Of the digits every fifth row is held out as the test set; a second training, on other rows,\n"
     "tells how well the writers of the last 360 rows are read by a network that never saw them.\n\n"
     "example:\n"
     "  gradus train lenet5 --data digits --out out\n"
     "  gradus train mlp --data ~/mnist --epochs 5 --json\n\n"
-    "exit status: 0 done, 1 failed, 2 wrong usage\n";
+    "exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted\n";
 
 static int parse(int argc, char **argv, request *q)
 {
@@ -40,6 +48,17 @@ static int parse(int argc, char **argv, request *q)
          9e15},
         {"threads", &option_whole, &q->threads, "N", "default: 1 for the digits, else one per core",
          1, 1024},
+        {"dropout", &option_number, &q->variant.dropout, "P",
+         "rate of the dropout layers; negative: none", -1, 0.99},
+        {"batch-norm", &option_flag, &q->variant.batch_norm, NULL, "normalise batches before ReLU",
+         0, 0},
+        {"max-norm", &option_number, &q->max_norm, "X", "longest row of a weight (default: any)", 0,
+         1e30},
+        {"weight-decay", &option_number, &q->weight_decay, "X", "decoupled, as in AdamW", 0, 1e6},
+        {"shift", &option_whole, &q->shift, "N", "random shifts by up to so many pixels", 0, 1000},
+        {"resume", &option_flag, &q->resume, NULL, "go on from DIR/checkpoint.safetensors", 0, 0},
+        {"stop-after", &option_whole, &q->stop_after, "N",
+         "stop after so many epochs, to go on by --resume", 1, 100000},
         {"out", &option_text, &q->out, "DIR", "folder for the results (default: out)", 0, 0},
         {"profile", &option_text, &q->profile, "FILE",
          "where time and memory go: JSON, also for chrome://tracing", 0, 0},
@@ -49,7 +68,7 @@ static int parse(int argc, char **argv, request *q)
                      "mlp|lenet5", "the network",
                      &q->model,    options,
                      more};
-    *q = (request){.data = "digits", .out = "out", .seed = 1};
+    *q = (request){.data = "digits", .out = "out", .seed = 1, .shift = -1};
     int status = options_parse(&u, argc, argv);
     if (status) return status;
     if (!q->model) return options_error(&u, "which network? expected %s", network_names());
@@ -65,6 +84,7 @@ static void fill_in(request *q)
     if (!q->batch) q->batch = r->batch;
     if (q->lr == 0) q->lr = r->lr;
     if (!q->threads) q->threads = r->threads;
+    if (q->shift < 0) q->shift = r->shift;
     if (q->threads) gr_set_threads((int)q->threads);
 }
 
@@ -79,6 +99,13 @@ typedef struct trained {
     double seconds;
 } trained;
 
+static gr_status stop_epoch(void *self, gr_training *run)
+{
+    const request *q = self;
+    if (run->history->n == q->stop_after) run->stop = true;
+    return GR_OK;
+}
+
 static void release(trained *t)
 {
     gr_history_release(&t->history);
@@ -86,41 +113,59 @@ static void release(trained *t)
     gr_model_free(t->model);
 }
 
-static gr_status fit(const request *q, const split *s, trained *t)
+/* Biases have one row, which no limit of its length is meant for. */
+static gr_optimizer *make_optimizer(const request *q, gr_model *m)
 {
-    const recipe *r = source_is_digits(q->data) ? &q->network->small : &q->network->large;
-    gr_optimizer *opt = gr_adam(t->model, (gr_adam_options){.lr = q->lr});
+    gr_optimizer *opt = gr_adam(m, (gr_adam_options){.lr = q->lr});
+    if (q->weight_decay == 0 && q->max_norm == 0) return opt;
+    gr_param_group g = {.decoupled_decay = q->weight_decay, .max_norm = q->max_norm};
+    gr_optimizer_group(opt, "fc*.weight", g);
+    return opt;
+}
+
+/* A first training keeps its checkpoint in the folder; a further one is not to be resumed. */
+static gr_status fit(const request *q, const split *s, trained *t, const char *checkpoint)
+{
+    gr_optimizer *opt = make_optimizer(q, t->model);
     double begun = gr__seconds();
-    /* The test set is looked at for the curves; nothing is chosen by it. */
-    gr_status status = gr_fit(t->net, opt, s->train,
-                              (gr_fit_options){.epochs = (int)q->epochs,
-                                               .batch = q->batch,
-                                               .seed = (uint64_t)q->seed,
-                                               .validation = s->test,
-                                               .shift = r->shift,
-                                               .fill = -s->scaling.mean / s->scaling.std,
-                                               .one_cycle = true,
-                                               .profile = t->profile,
-                                               .progress = true},
-                              &t->history);
+    const gr_callback stop = {.name = "stop_after", .epoch = stop_epoch, .self = (void *)q};
+    const gr_callback *callbacks =
+        checkpoint ? GR_CALLBACKS(gr_stop_on_interrupt(), stop,
+                                  gr_checkpoint(checkpoint, (gr_checkpoint_options){0}))
+                   : GR_CALLBACKS(gr_stop_on_interrupt());
+    gr_fit_options o = {.epochs = (int)q->epochs,
+                        .batch = q->batch,
+                        .seed = (uint64_t)q->seed,
+                        .validation = s->test, /* for the curves; nothing is chosen by it */
+                        .shift = (int)q->shift,
+                        .fill = -s->scaling.mean / s->scaling.std,
+                        .one_cycle = true,
+                        .profile = t->profile,
+                        .callbacks = callbacks,
+                        .resume = q->resume ? checkpoint : NULL,
+                        .progress = true};
+    gr_status status = gr_fit(t->net, opt, s->train, o, &t->history);
     t->seconds = gr__seconds() - begun;
     gr_optimizer_free(opt);
     return status;
 }
 
-static gr_status train(const request *q, const split *s, trained *t, bool profiled,
+/* The training that counts has a checkpoint, a profile and a confusion matrix, a further one none. */
+static gr_status train(const request *q, const split *s, trained *t, const char *checkpoint,
                        int64_t *confusion)
 {
+    const bool profiled = checkpoint && q->profile;
     *t = (trained){.model = gr_model_new()};
     if (profiled) t->profile = gr_profile_new((gr_profile_options){0});
     if (profiled && gr_profile_write(t->profile, q->profile)) /* found out before the training */
         return GR_ERR_FILE;
     gr_model_seed(t->model, (uint64_t)q->seed);
-    t->net = q->network->build(t->model, &s->train->shape, s->train->classes);
+    t->net = q->network->build(t->model, &s->train->shape, s->train->classes, q->variant);
     fprintf(stderr, "%s: %lld parameters, %lld training samples, %lld test samples, %d thread%s\n",
             q->network->name, (long long)gr_model_numel(t->model), (long long)s->train->n,
             (long long)s->test->n, gr_threads(), gr_threads() > 1 ? "s" : "");
-    gr_status status = fit(q, s, t);
+    gr_status status = fit(q, s, t, checkpoint);
+    if (t->history.interrupted) return status;
     if (!status && t->profile) status = gr_profile_write(t->profile, q->profile);
     return status ? status : gr_evaluate(t->net, s->test, &t->test, confusion);
 }
@@ -132,6 +177,8 @@ typedef struct outcome {
     bool has_harder;
     double harder;         /* accuracy */
     double harder_seconds; /* of that training */
+    bool interrupted;
+    char checkpoint[sizeof(folder) + 32];
 } outcome;
 
 static bool report_json(const request *q, const outcome *o)
@@ -201,8 +248,11 @@ static gr_status train_harder(const request *q, outcome *o)
     gr_status status = source_harder(&s);
     if (status) return status;
     fprintf(stderr, "once more without the writers of the last 360 rows, to be tested on them\n");
-    status = train(q, &s, &t, false, NULL);
-    *o = (outcome){o->trained, true, t.test.accuracy, t.seconds};
+    status = train(q, &s, &t, NULL, NULL);
+    o->has_harder = true;
+    o->harder = t.test.accuracy;
+    o->harder_seconds = t.seconds;
+    o->interrupted = t.history.interrupted;
     release(&t);
     split_release(&s);
     return status;
@@ -213,13 +263,23 @@ static gr_status train_all(const request *q, const split *s, const folder *f, ou
     size_t classes = (size_t)s->train->classes;
     int64_t *confusion = gr__calloc(classes * classes * sizeof *confusion);
     if (!confusion) return GR_ERR_MEMORY;
-    gr_status status = train(q, s, &o->trained, q->profile != NULL, confusion);
-    if (!status) status = train_harder(q, o);
-    const results r = {q->network,         q->data, o->trained.model, o->trained.net,
-                       o->trained.history, s,       confusion,        (int)q->batch};
-    if (!status) status = results_write(&r, f);
+    snprintf(o->checkpoint, sizeof o->checkpoint, "%s/checkpoint.safetensors", f->path);
+    gr_status status = train(q, s, &o->trained, o->checkpoint, confusion);
+    o->interrupted = o->trained.history.interrupted;
+    if (!status && !o->interrupted) status = train_harder(q, o);
+    const results r = {q->network,         q->variant, q->data,   o->trained.model, o->trained.net,
+                       o->trained.history, s,          confusion, (int)q->batch};
+    if (!status && !o->interrupted) status = results_write(&r, f);
     gr__free(confusion);
     return status;
+}
+
+/* Put down, not finished: by --stop-after on purpose, else by Ctrl-C. */
+static int say_interrupted(const request *q, const outcome *o)
+{
+    fprintf(stderr, "gradus train: stopped after epoch %d of %d; --resume goes on from %s\n",
+            o->trained.history.n, (int)q->epochs, o->checkpoint);
+    return o->trained.history.n == q->stop_after ? DONE : INTERRUPTED;
 }
 
 int train_run(int argc, char **argv)
@@ -234,9 +294,11 @@ int train_run(int argc, char **argv)
     if (source_split(q.data, &s)) return fail("train");
     gr_status status = folder_open(&f, q.out);
     if (!status && (status = train_all(&q, &s, &f, &o))) folder_undo(&f);
-    if (status) fail("train");
-    else if (!(q.json ? report_json : report_table)(&q, &o)) status = fail("train");
+    int result = DONE;
+    if (status) result = fail("train");
+    else if (o.interrupted) result = say_interrupted(&q, &o);
+    else if (!(q.json ? report_json : report_table)(&q, &o)) result = fail("train");
     if (o.trained.model) release(&o.trained);
     split_release(&s);
-    return status ? FAILED : DONE;
+    return result;
 }

@@ -55,7 +55,9 @@ static gr_status read_number(const gr_safetensors *file, const char *path, const
 static gr_status read_about(weights *w, const gr_safetensors *file, const char *path,
                             const char *name, const gr_dataset *d)
 {
+    const char *norm = gr_safetensors_metadata(file, "batch_norm");
     w->scaling = (scaling){0, 1};
+    w->variant.batch_norm = norm && !strcmp(norm, "yes");
     gr_status status = find_network(file, path, name, &w->network);
     if (!status) status = check_samples(file, path, d);
     if (!status) status = read_number(file, path, "mean", &w->scaling.mean);
@@ -74,7 +76,7 @@ gr_status weights_load(weights *w, const char *path, const char *name, const gr_
     gr_safetensors_close(file);
     if (status) return status;
     w->model = gr_model_new();
-    w->net = w->network->build(w->model, &d->shape, d->classes);
+    w->net = w->network->build(w->model, &d->shape, d->classes, w->variant);
     gr_model_set_training(w->model, false);
     status = gr_load(w->model, path);
     if (status) weights_release(w);

@@ -8,6 +8,7 @@
 
 typedef struct weights {
     const network *network;
+    variant variant;
     gr_model *model; /* in evaluation mode */
     gr_module *net;
     scaling scaling; /* of the data that it was trained on; 0 and 1 where the file does not say */

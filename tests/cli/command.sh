@@ -141,10 +141,10 @@ holds 'epochs' test "$(field epochs)" = 3
 holds 'parameters' at_least "$(field parameters)" 1000
 holds 'train_seconds' at_least "$(field train_seconds)" 0.001
 accuracy=$(field test_accuracy)
-for name in model.safetensors history.csv curves.svg confusion.svg tape.dot; do
+for name in checkpoint.safetensors model.safetensors history.csv curves.svg confusion.svg tape.dot; do
     holds 'written' test -s "$work/new/out/$name"
 done
-holds 'nothing else is written' test "$(find "$work/new/out" -type f | wc -l)" = 5
+holds 'nothing else is written' test "$(find "$work/new/out" -type f | wc -l)" = 6
 holds 'a row per epoch' test "$(wc -l <"$work/new/out/history.csv")" = 4
 holds 'the tape names parameters' grep -q 'd loss / d conv1.weight' "$work/new/out/tape.dot"
 
@@ -179,6 +179,42 @@ expect 2 "--replay: expected a case as in a failing report, got 'op=tanhh'" \
     "$gradus" check --replay op=tanhh:sample=1
 expect 2 '--json and --tap exclude each other' "$gradus" check --json --tap
 expect 2 "--dtype: expected float32 or float64, got 'float16'" "$gradus" check --dtype float16
+
+# --- stopped and taken up again ---
+
+expect 0 test_accuracy "$gradus" train mlp --epochs 20 --json --out "$work/whole"
+expect 0 'stopped after epoch 10 of 20' \
+    "$gradus" train mlp --epochs 20 --stop-after 10 --json --out "$work/parts"
+holds 'no results half-way' test ! -e "$work/parts/model.safetensors"
+expect 0 test_accuracy "$gradus" train mlp --epochs 20 --resume --json --out "$work/parts"
+holds '10 epochs and 10 more are 20, to the bit' \
+    cmp "$work/whole/model.safetensors" "$work/parts/model.safetensors"
+expect 1 'was made with batches of 32, got 64' \
+    "$gradus" train mlp --epochs 20 --batch 64 --resume --out "$work/parts"
+expect 1 "is not the state of this training" \
+    "$gradus" train mlp --epochs 20 --batch-norm --resume --out "$work/parts"
+expect 1 "$work/none/checkpoint.safetensors: cannot open" \
+    "$gradus" train mlp --resume --out "$work/none"
+holds 'no folder without a checkpoint' test ! -e "$work/none"
+
+# A background job of a shell without job control ignores SIGINT: a terminal's Ctrl-C does not.
+interrupted() { # COMMAND...: its exit status after SIGINT in its third epoch
+    env --default-signal=INT "$@" >"$work/stdout" 2>"$work/stderr" &
+    job=$!
+    while [ "$(grep -c epoch "$work/stderr")" -lt 3 ] && kill -0 $job 2>/dev/null; do sleep 0.05; done
+    kill -INT $job
+    wait $job
+}
+interrupted "$gradus" train mlp --epochs 20 --json --out "$work/cut"
+holds 'Ctrl-C ends with 130' test $? = 130
+holds 'Ctrl-C says how to go on' grep -q 'resume goes on from' "$work/stderr"
+expect 0 test_accuracy "$gradus" train mlp --epochs 20 --resume --json --out "$work/cut"
+holds 'the interrupted one goes on to the same bits' \
+    cmp "$work/whole/model.safetensors" "$work/cut/model.safetensors"
+
+expect 0 test_accuracy "$gradus" train lenet5 --batch-norm --dropout 0.2 --max-norm 3 --epochs 2 \
+    --json --out "$work/bn"
+expect 0 accuracy "$gradus" predict --weights "$work/bn/model.safetensors" --json
 
 # --- a folder in the form of MNIST: seven images of 28 x 28 ---
 
