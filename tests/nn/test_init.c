@@ -64,6 +64,71 @@ START_TEST(layers_start_as_in_pytorch)
 }
 END_TEST
 
+/* Every element of a parameter or buffer is this number. */
+static void all_are(gr_model *m, const char *name, double value)
+{
+    const gr_param *p = gr_model_find(m, name);
+    ck_assert_msg(p != NULL, "no '%s'", name);
+    moments s = moments_of(p);
+    ck_assert_msg(s.least == value && s.most == value, "%s from %g to %g, expected %g", name,
+                  s.least, s.most, value);
+}
+
+START_TEST(recurrent_layers_start_by_their_hidden_size)
+{
+    gr_model *m = gr_model_new();
+    gr_lstm_layer(m, 30, 64, (gr_recurrent_options){.layers = 2, .bidirectional = true});
+    expect_uniform(gr_model_find(m, "weight_ih_l0"), 1 / sqrt(64));
+    expect_uniform(gr_model_find(m, "weight_hh_l1_reverse"), 1 / sqrt(64));
+    moments s = moments_of(gr_model_find(m, "bias_hh_l1"));
+    ck_assert(s.least >= -0.125 && s.most <= 0.125 && s.deviation > 0.06);
+    gr_model_free(m);
+}
+END_TEST
+
+START_TEST(embeddings_start_normal_but_for_their_padding)
+{
+    gr_model *m = gr_model_new();
+    gr_embedding_layer(m, 200, 50, (gr_embedding_options){.padding = true, .padding_index = 199});
+    const float *w = gr_param_data(gr_model_param(m, 0));
+    for (int i = 199 * 50; i < 200 * 50; i++) ck_assert_float_eq(w[i], 0);
+    moments s = moments_of(gr_model_param(m, 0));
+    expect_moments(s, sqrt(199 / 200.0), 3);
+    gr_model_free(m);
+}
+END_TEST
+
+START_TEST(attention_starts_as_in_pytorch)
+{
+    gr_model *m = gr_model_new();
+    gr_multihead_attention_layer(m, 64, 4, (gr_multihead_attention_options){0});
+    expect_uniform(gr_model_find(m, "in_proj_weight"), sqrt(6.0 / (64 + 3 * 64)));
+    expect_uniform(gr_model_find(m, "out_proj.weight"), 1 / sqrt(64));
+    all_are(m, "in_proj_bias", 0);
+    all_are(m, "out_proj.bias", 0);
+    gr_model_free(m);
+}
+END_TEST
+
+START_TEST(norms_and_prelu_start_constant_and_others_by_their_fans)
+{
+    gr_model *m = gr_model_new();
+    gr_named("norm", gr_batch_norm2d_layer(m, 5, (gr_batch_norm_options){0}));
+    gr_named("prelu", gr_prelu_layer(m, 3));
+    gr_named("back",
+             gr_conv_transpose2d_layer(m, 40, 20, 5, (gr_conv_transpose2d_layer_options){0}));
+    gr_named("two", gr_bilinear_layer(m, 25, 40, 20, (gr_linear_options){0}));
+    all_are(m, "norm.weight", 1);
+    all_are(m, "norm.bias", 0);
+    all_are(m, "norm.running_mean", 0);
+    all_are(m, "norm.running_var", 1);
+    all_are(m, "prelu.weight", 0.25);
+    expect_uniform(gr_model_find(m, "back.weight"), 1 / sqrt(20 * 25));
+    expect_uniform(gr_model_find(m, "two.weight"), 1 / sqrt(25));
+    gr_model_free(m);
+}
+END_TEST
+
 START_TEST(initialisers_follow_their_formulas)
 {
     const gr_shape weight = {4, {80, 10, 5, 4}}; /* fan_in 200, fan_out 1600 */
@@ -308,7 +373,9 @@ START_TEST(fans_need_a_matrix)
 }
 END_TEST
 
-SUITE("init", NULL, NULL, layers_start_as_in_pytorch, initialisers_follow_their_formulas,
+SUITE("init", NULL, NULL, layers_start_as_in_pytorch, recurrent_layers_start_by_their_hidden_size,
+      embeddings_start_normal_but_for_their_padding, attention_starts_as_in_pytorch,
+      norms_and_prelu_start_constant_and_others_by_their_fans, initialisers_follow_their_formulas,
       constants_are_constant, values_depend_on_seed_and_number_alone,
       a_weight_can_be_given_another_start, fans_need_a_matrix,
       draws_lie_around_their_mean_and_within_their_cut, scales_follow_the_fan_that_is_asked_for,

@@ -346,4 +346,28 @@ START_TEST(float32_is_as_pytorch)
 }
 END_TEST
 
-SUITE("reference", begin, end, float64_is_as_pytorch, float32_is_as_pytorch)
+/* All parameters and the input of the networks that have one, in float64. */
+START_TEST(networks_pass_the_gradient_check)
+{
+    for (size_t i = 0; i < sizeof references / sizeof *references; i++) {
+        const struct reference *r = &references[i];
+        trial t = {.name = r->name, .dtype = GR_F32, .m = gr_model_new()};
+        const gr_array *x = array(&t, "in", "x");
+        if (x && r->run != run_decoder) {
+            gr_check_report report;
+            float data[4096];
+            ck_assert_uint_le(x->bytes, sizeof data);
+            memcpy(data, x->data, x->bytes);
+            const gr_check_input in = {"x", GR_F32, x->shape, data};
+            gr_model_set_training(t.m, !r->evaluation);
+            gr_verdict v = gr_gradcheck_module(r->make(t.m), &in, NULL, NULL, (gr_check_options){0},
+                                               &report);
+            ck_assert_msg(v == GR_PASS, "%s: %s %s", r->name, report.stage, report.message);
+        }
+        gr_model_free(t.m);
+    }
+}
+END_TEST
+
+SUITE("reference", begin, end, float64_is_as_pytorch, float32_is_as_pytorch,
+      networks_pass_the_gradient_check)
