@@ -14,6 +14,7 @@ typedef struct command {
 } command;
 
 int train_run(int argc, char **argv);
+int train_text_run(int argc, char **argv); /* of train char-lstm */
 int predict_run(int argc, char **argv);
 int check_run(int argc, char **argv);
 int flow_run(int argc, char **argv);

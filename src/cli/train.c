@@ -15,7 +15,7 @@ typedef struct request {
     const char *model, *data, *out, *profile;
     int64_t epochs, batch, seed, threads; /* but for the seed, 0: the recipe's */
     double lr;                            /* the same */
-    double max_norm, weight_decay;
+    double max_norm, weight_decay, rotate, elastic;
     int64_t shift; /* below 0: the recipe's */
     int64_t stop_after;
     variant variant;
@@ -33,7 +33,8 @@ static const char more[] =
     "tells how well the writers of the last 360 rows are read by a network that never saw them.\n\n"
     "example:\n"
     "  gradus train lenet5 --data digits --out out\n"
-    "  gradus train mlp --data ~/mnist --epochs 5 --json\n\n"
+    "  gradus train mlp --data ~/mnist --epochs 5 --json\n"
+    "  gradus train char-lstm --help      a text, character by character\n\n"
     "exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted\n";
 
 static int parse(int argc, char **argv, request *q)
@@ -56,6 +57,8 @@ static int parse(int argc, char **argv, request *q)
          1e30},
         {"weight-decay", &option_number, &q->weight_decay, "X", "decoupled, as in AdamW", 0, 1e6},
         {"shift", &option_whole, &q->shift, "N", "random shifts by up to so many pixels", 0, 1000},
+        {"rotate", &option_number, &q->rotate, "X", "by up to so many degrees either way", 0, 180},
+        {"elastic", &option_number, &q->elastic, "X", "bent by about so many pixels", 0, 1000},
         {"resume", &option_flag, &q->resume, NULL, "go on from DIR/checkpoint.safetensors", 0, 0},
         {"stop-after", &option_whole, &q->stop_after, "N",
          "stop after so many epochs, to go on by --resume", 1, 100000},
@@ -139,6 +142,7 @@ static gr_status fit(const request *q, const split *s, trained *t, const char *c
                         .validation = s->test, /* for the curves; nothing is chosen by it */
                         .shift = (int)q->shift,
                         .fill = -s->scaling.mean / s->scaling.std,
+                        .loader.augment = {.rotate = q->rotate, .elastic = q->elastic},
                         .one_cycle = true,
                         .profile = t->profile,
                         .callbacks = callbacks,
@@ -284,6 +288,7 @@ static int say_interrupted(const request *q, const outcome *o)
 
 int train_run(int argc, char **argv)
 {
+    if (argc > 1 && !strcmp(argv[1], "char-lstm")) return train_text_run(argc - 1, argv + 1);
     request q;
     split s;
     folder f;

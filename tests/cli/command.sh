@@ -216,6 +216,23 @@ expect 0 test_accuracy "$gradus" train lenet5 --batch-norm --dropout 0.2 --max-n
     --json --out "$work/bn"
 expect 0 accuracy "$gradus" predict --weights "$work/bn/model.safetensors" --json
 
+# --- a text ---
+
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+    echo 'the derivative of a sum is the sum of the derivatives.'
+done >"$work/text"
+expect 0 'val_loss' "$gradus" train char-lstm --data "$work/text" --length 16 --hidden 32 \
+    --epochs 2 --json --out "$work/lstm"
+for name in checkpoint.safetensors model.safetensors vocabulary.json history.csv curves.svg; do
+    holds 'written' test -s "$work/lstm/$name"
+done
+expect 0 'nats per character' "$gradus" train char-lstm --data "$work/text" --length 16 --hidden 32 \
+    --epochs 3 --resume --out "$work/lstm"
+expect 2 '--data FILE is missing' "$gradus" train char-lstm
+expect 1 'cannot open' "$gradus" train char-lstm --data "$work/nothing" --out "$work/none"
+expect 1 'cannot cut' "$gradus" train char-lstm --data "$work/text" --length 5000 --out "$work/none"
+holds 'no folder without data' test ! -e "$work/none"
+
 # --- a folder in the form of MNIST: seven images of 28 x 28 ---
 
 idx() { # MAGIC DIMENSIONS...: big-endian numbers
