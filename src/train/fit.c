@@ -155,9 +155,6 @@ static gr_status make_loaders(gr__fit *f)
     f->loader = gr_loader_new(f->train, o);
     if (!f->loader) return GR_ERR_ARGUMENT;
     f->run.batches = gr_loader_batches(f->loader);
-    if (f->run.batches < 1)
-        return gr__fail(GR_ERR_ARGUMENT, "gr_fit: %lld samples do not fill a batch of %lld",
-                        (long long)f->train->n, (long long)f->o.batch);
     if (!f->validation) return GR_OK;
     f->val_loader = gr__pass_loader(f->validation);
     return f->val_loader ? GR_OK : GR_ERR_MEMORY;
