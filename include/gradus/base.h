@@ -86,6 +86,7 @@ typedef struct gr_file_hooks {
     int (*remove)(void *user, const char *path);
     int (*mode)(void *user, const char *path);       /* its permission bits; -1: no such file */
     int (*chmod)(void *user, int fd, unsigned mode); /* exactly so, whatever the umask */
+    int (*list)(void *user, const char *folder, void (*visit)(void *ctx, const char *name), void *ctx);
     void *user;
 } gr_file_hooks;
 

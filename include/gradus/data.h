@@ -85,6 +85,16 @@ typedef struct gr_csv_options {
 /* Features [columns] and a class per row: whole numbers as they are, other labels sorted by name. */
 GR_API gr_dataset *gr_csv_dataset(const char *path, gr_csv_options o);
 
+/* --- pictures: PNG and JPEG in a folder per class --- */
+
+typedef struct gr_images_options {
+    int64_t height, width; /* all are resized to this; 0: as the first one is, others must agree */
+    bool grey;             /* one channel instead of red, green, blue */
+    bool stream;           /* read at every use instead of kept in memory */
+} gr_images_options;
+
+GR_API gr_dataset *gr_image_folder(const char *folder, gr_images_options o); /* folder/class/file; [channels, height, width], 0..1 */
+
 /* --- vocabularies: text to numbers and back --- */
 
 typedef struct gr_vocabulary gr_vocabulary;

@@ -26,6 +26,8 @@ int gr__file_open(const char *path, int flags, unsigned mode);
 int64_t gr__file_read(int fd, void *data, size_t bytes, int64_t offset);
 int64_t gr__file_size(int fd);
 int gr__file_close(int fd);
+/* Calls visit for the name of everything in the folder, but "." and "..", in any order; 0, or -1. */
+int gr__file_list(const char *folder, void (*visit)(void *ctx, const char *name), void *ctx);
 /* Whole content; *data is to be freed with gr__free. Errors name the path. */
 gr_status gr__file_load(const char *path, void **data, size_t *bytes);
 /* Written to a temporary file beside it, synced, renamed: `path` is complete or untouched. */

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -76,11 +77,26 @@ static int posix_chmod(void *user, int fd, unsigned mode)
     return fchmod(fd, (mode_t)mode);
 }
 
-#define STANDARD                                                                                   \
-    {                                                                                              \
-        .open = posix_open, .read = posix_read, .write = posix_write, .size = posix_size,          \
-        .sync = posix_sync, .close = posix_close, .rename = posix_rename, .remove = posix_remove,  \
-        .mode = posix_mode, .chmod = posix_chmod                                                   \
+static int posix_list(void *user, const char *folder, void (*visit)(void *ctx, const char *name),
+                      void *ctx)
+{
+    (void)user;
+    DIR *dir = opendir(folder);
+    if (!dir) return -1;
+    errno = 0;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) visit(ctx, e->d_name);
+    int cause = errno;
+    closedir(dir);
+    errno = cause;
+    return cause ? -1 : 0;
+}
+
+#define STANDARD                                                                                  \
+    {                                                                                             \
+        .open = posix_open, .read = posix_read, .write = posix_write, .size = posix_size,         \
+        .sync = posix_sync, .close = posix_close, .rename = posix_rename, .remove = posix_remove, \
+        .mode = posix_mode, .chmod = posix_chmod, .list = posix_list                              \
     }
 
 static const gr_file_hooks standard = STANDARD;
@@ -115,6 +131,11 @@ int64_t gr__file_size(int fd)
     return hooks.size(hooks.user, fd);
 }
 
+int gr__file_list(const char *folder, void (*visit)(void *ctx, const char *name), void *ctx)
+{
+    return hooks.list(hooks.user, folder, visit, ctx);
+}
+
 int gr__file_close(int fd)
 {
     return hooks.close(hooks.user, fd);
@@ -129,10 +150,8 @@ gr_status gr__file_load(const char *path, void **data, size_t *bytes)
     gr_status status = GR_OK;
     void *content = NULL;
     int64_t size = gr__file_size(fd);
-    if (size < 0)
-        status = gr__fail(GR_ERR_FILE, "%s: cannot read: %s", path, strerror(errno));
-    else if (!(content = gr__alloc((size_t)size + 1)))
-        status = GR_ERR_MEMORY;
+    if (size < 0) status = gr__fail(GR_ERR_FILE, "%s: cannot read: %s", path, strerror(errno));
+    else if (!(content = gr__alloc((size_t)size + 1))) status = GR_ERR_MEMORY;
     else if (gr__file_read(fd, content, (size_t)size, 0) != size)
         status = gr__fail(GR_ERR_FILE, "%s: could not read all of its %lld bytes", path,
                           (long long)size);

@@ -2,12 +2,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "inject.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gradus/base.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -139,14 +141,25 @@ static int hook_chmod(void *user, int fd, unsigned mode)
     return strikes(INJECT_CHMOD, EPERM) ? -1 : fchmod(fd, (mode_t)mode);
 }
 
+static int hook_list(void *user, const char *folder, void (*visit)(void *ctx, const char *name),
+                     void *ctx)
+{
+    (void)user;
+    DIR *dir = strikes(INJECT_LIST, EACCES) ? NULL : opendir(folder);
+    if (!dir) return -1;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) visit(ctx, e->d_name);
+    return closedir(dir);
+}
+
 /* --- control --- */
 
 void inject_begin(void)
 {
     static const gr_allocator memory = {hook_alloc, hook_free, NULL};
-    static const gr_file_hooks files = {hook_open,  hook_read,   hook_write,  hook_size, hook_sync,
-                                        hook_close, hook_rename, hook_remove, hook_mode, hook_chmod,
-                                        NULL};
+    static const gr_file_hooks files = {hook_open, hook_read,  hook_write,  hook_size,
+                                        hook_sync, hook_close, hook_rename, hook_remove,
+                                        hook_mode, hook_chmod, hook_list,   NULL};
     inject_none();
     allocations = live = live_bytes = largest = 0;
     open_files = 0;

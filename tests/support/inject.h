@@ -36,6 +36,7 @@ typedef enum inject_call {
     INJECT_RENAME,
     INJECT_REMOVE,
     INJECT_CHMOD, /* only where a file is replaced */
+    INJECT_LIST,
     INJECT_CALLS
 } inject_call;
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[1024];
@@ -25,25 +26,42 @@ void scratch_begin(void)
     must(mkdtemp(folder) != NULL, folder);
 }
 
-/* Calls visit, if there is one, for every file; gives their number. */
-static int each_file(int (*visit)(const char *path))
+/* Calls visit, if there is one, for everything in a folder; gives how much that is. */
+static int each_file(const char *of, int (*visit)(const char *path))
 {
     int n = 0;
-    DIR *dir = opendir(folder);
-    must(dir != NULL, folder);
+    char path[4096];
+    DIR *dir = opendir(of);
+    must(dir != NULL, of);
     for (struct dirent *e; (e = readdir(dir));) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
         n++;
-        if (visit) visit(scratch_path(e->d_name));
+        snprintf(path, sizeof path, "%s/%s", of, e->d_name);
+        if (visit) visit(path);
     }
     closedir(dir);
     return n;
 }
 
+/* A file, or a folder of files. */
+static int remove_path(const char *path)
+{
+    if (unlink(path) == 0) return 0;
+    each_file(path, unlink);
+    return rmdir(path);
+}
+
 void scratch_end(void)
 {
-    each_file(unlink);
+    each_file(folder, remove_path);
     rmdir(folder);
+}
+
+const char *scratch_make_folder(const char *name)
+{
+    const char *path = scratch_path(name);
+    must(mkdir(path, 0777) == 0, path);
+    return path;
 }
 
 const char *scratch_folder(void)
@@ -85,5 +103,5 @@ char *scratch_read(const char *name, size_t *bytes)
 
 int scratch_files(void)
 {
-    return each_file(NULL);
+    return each_file(folder, NULL);
 }
