@@ -324,6 +324,45 @@ START_TEST(a_loss_that_is_not_finite_stops_before_the_weights)
 }
 END_TEST
 
+/* Reads the stripes one by one; user: the sample that cannot be read, or NULL. */
+static gr_status read_stripe(void *user, int64_t index, float *x, int64_t *y, float *target)
+{
+    const int64_t *broken = user;
+    (void)target;
+    if (broken && index == *broken) return GR_ERR_FILE;
+    memcpy(x, data->x + 2 * index, 2 * sizeof *x);
+    *y = data->y[index];
+    return GR_OK;
+}
+
+START_TEST(a_stream_is_trained_and_evaluated_on_as_if_it_were_in_memory)
+{
+    gr_evaluation e[2];
+    gr_dataset *stream = gr_dataset_stream(data->shape, data->n, 3, read_stripe, NULL);
+    for (int i = 0; i < 2; i++) {
+        toy t = toy_new(1, 0.01);
+        const gr_dataset *d = i ? stream : data;
+        gr_status status = gr_fit(t.net, t.opt, d, (gr_fit_options){.epochs = 2, .seed = 3}, NULL);
+        ck_assert_msg(!status && !gr_evaluate(t.net, d, &e[i], NULL), "%s", gr_last_error());
+        toy_free(&t);
+    }
+    ck_assert_double_eq(e[0].loss, e[1].loss);
+    gr_dataset_free(stream);
+}
+END_TEST
+
+START_TEST(a_sample_that_cannot_be_read_stops_with_its_epoch_and_batch)
+{
+    int64_t broken = 5;
+    toy t = toy_new(1, 0.01);
+    gr_dataset *stream = gr_dataset_stream(data->shape, 10, 3, read_stripe, &broken);
+    expect_error(&t, stream, (gr_fit_options){.batch = 10},
+                 "gr_fit: epoch 1, batch 1: dataset: sample 5 could not be read");
+    gr_dataset_free(stream);
+    toy_free(&t);
+}
+END_TEST
+
 SUITE("fit", setup, teardown, a_network_learns, zero_options_mean_the_defaults,
       the_training_flag_is_as_before, a_split_is_validated_on_and_not_trained_on,
       early_stopping_goes_back_to_the_best_weights, the_same_seed_gives_the_same_bits,
@@ -332,4 +371,6 @@ SUITE("fit", setup, teardown, a_network_learns, zero_options_mean_the_defaults,
       steps_after_the_first_epoch_allocate_nothing, memory_that_runs_out_is_an_error_and_no_leak,
       options_that_cannot_be_are_refused, a_label_out_of_range_is_named,
       a_wrong_shape_names_layer_epoch_and_batch, a_network_needs_one_logit_per_class,
-      a_loss_that_is_not_finite_stops_before_the_weights)
+      a_loss_that_is_not_finite_stops_before_the_weights,
+      a_stream_is_trained_and_evaluated_on_as_if_it_were_in_memory,
+      a_sample_that_cannot_be_read_stops_with_its_epoch_and_batch)
