@@ -147,32 +147,76 @@ static void flip(const gr__augment *a, float *x)
         }
 }
 
+/* --- many random numbers --- */
+
+static void draw_bits(uint64_t stream, int64_t block, uint32_t bits[4])
+{
+    const uint64_t at = (uint64_t)block;
+    const uint32_t counter[4] = {(uint32_t)at, (uint32_t)(at >> 32), 0, 0};
+    const uint32_t key[2] = {(uint32_t)stream, (uint32_t)(stream >> 32)};
+    gr__philox(counter, key, bits);
+}
+
+/* Adds normal numbers (Box and Muller) of this deviation, two at a time. */
+static void add_noise(uint64_t stream, float deviation, float *x, int64_t n)
+{
+    uint32_t bits[4];
+    for (int64_t i = 0; i < n; i += 2) {
+        if (i % 4 == 0) draw_bits(stream, i / 4, bits);
+        const uint32_t *own = bits + i % 4;
+        float radius = deviation * sqrtf(-2 * logf(((float)(own[0] >> 8) + 0.5f) * 0x1p-24f));
+        float angle = (float)(own[1] >> 8) * (0x1p-24f * 6.28318531f);
+        x[i] += radius * cosf(angle);
+        if (i + 1 < n) x[i + 1] += radius * sinf(angle);
+    }
+}
+
 /* --- bending --- */
 
-/* Smooths n numbers `step` apart into `to`; beyond the ends lie zeros. */
-static void smooth_line(const gr__augment *a, const float *from, float *to, int64_t n, int64_t step)
+/* to += weight * from */
+static void add_scaled(float *to, const float *from, int64_t n, float weight)
 {
-    for (int64_t i = 0; i < n; i++) {
-        int64_t begin = i < a->reach ? -i : -a->reach;
-        int64_t end = n - 1 - i < a->reach ? n - 1 - i : a->reach;
-        float sum = 0;
-        for (int64_t k = begin; k <= end; k++) sum += a->bell[k + a->reach] * from[(i + k) * step];
-        to[i * step] = sum;
-    }
+    for (int64_t i = 0; i < n; i++) to[i] += weight * from[i];
+}
+
+/* Smooths each row of a field; beyond its ends lie zeros. */
+static void smooth_rows(const gr__augment *a, const float *from, float *to)
+{
+    int64_t w = a->width;
+    memset(to, 0, (size_t)(a->height * w) * sizeof *to);
+    for (int64_t r = 0; r < a->height; r++, from += w, to += w)
+        for (int64_t k = -a->reach; k <= a->reach; k++) {
+            int64_t begin = k < 0 ? -k : 0, end = k > 0 ? w - k : w;
+            if (begin < end)
+                add_scaled(to + begin, from + begin + k, end - begin, a->bell[k + a->reach]);
+        }
+}
+
+static void smooth_columns(const gr__augment *a, const float *from, float *to)
+{
+    int64_t h = a->height, w = a->width;
+    memset(to, 0, (size_t)(h * w) * sizeof *to);
+    for (int64_t r = 0; r < h; r++)
+        for (int64_t k = -a->reach; k <= a->reach; k++)
+            if (r + k >= 0 && r + k < h)
+                add_scaled(to + r * w, from + (r + k) * w, w, a->bell[k + a->reach]);
 }
 
 /* A smooth random field [height, width] whose root mean square is o.elastic. */
 static void make_field(gr__augment *a, uint64_t stream, float *field, float *room)
 {
-    int64_t h = a->height, w = a->width;
+    int64_t n = a->height * a->width;
     double squares = 0;
-    for (int64_t i = 0; i < h * w; i++)
-        field[i] = (float)(2 * gr__random_uniform(stream, (uint64_t)i) - 1);
-    for (int64_t r = 0; r < h; r++) smooth_line(a, field + r * w, room + r * w, w, 1);
-    for (int64_t c = 0; c < w; c++) smooth_line(a, room + c, field + c, h, w);
-    for (int64_t i = 0; i < h * w; i++) squares += (double)field[i] * (double)field[i];
-    double scale = squares > 0 ? a->o.elastic / sqrt(squares / (double)(h * w)) : 0;
-    for (int64_t i = 0; i < h * w; i++) field[i] = (float)((double)field[i] * scale);
+    uint32_t bits[4];
+    for (int64_t i = 0; i < n; i++) {
+        if (i % 4 == 0) draw_bits(stream, i / 4, bits);
+        field[i] = (float)((double)bits[i % 4] * 0x1p-31 - 1);
+    }
+    smooth_rows(a, field, room);
+    smooth_columns(a, room, field);
+    for (int64_t i = 0; i < n; i++) squares += (double)field[i] * (double)field[i];
+    double scale = squares > 0 ? a->o.elastic / sqrt(squares / (double)n) : 0;
+    for (int64_t i = 0; i < n; i++) field[i] = (float)((double)field[i] * scale);
 }
 
 /* --- the map --- */
@@ -189,8 +233,8 @@ static float look_up(const gr__augment *a, const float *plane, double row, doubl
 {
     if (!(row > -1 && row < (double)a->height && column > -1 && column < (double)a->width))
         return a->fill;
-    double top = floor(row), left = floor(column), down = row - top, right = column - left;
-    int64_t r = (int64_t)top, c = (int64_t)left;
+    int64_t r = (int64_t)(row + 1) - 1, c = (int64_t)(column + 1) - 1; /* rounded down: both > -1 */
+    double down = row - (double)r, right = column - (double)c;
     double upper = (1 - right) * pixel(a, plane, r, c) + right * pixel(a, plane, r, c + 1);
     double lower = (1 - right) * pixel(a, plane, r + 1, c) + right * pixel(a, plane, r + 1, c + 1);
     return (float)((1 - down) * upper + down * lower);
@@ -255,10 +299,9 @@ void gr__augment_apply(gr__augment *a, uint64_t seed, uint64_t pass, int64_t sam
     if (a->shift) shift(a, gr__stream_of(seed, pass, GR__SHIFTS), sample, x);
     if (a->o.flip > 0 && gr__random_uniform(stream, FLIP) < a->o.flip) flip(a, x);
     if (a->o.crop > 0 || a->o.rotate > 0 || a->o.elastic > 0) warp(a, stream, x);
-    if (a->o.noise == 0) return;
-    uint64_t noise = gr__hash_join(stream, NOISE);
-    for (int64_t i = 0; i < a->planes * a->height * a->width; i++)
-        x[i] = (float)((double)x[i] + a->o.noise * gr__random_normal(noise, (uint64_t)i));
+    if (a->o.noise > 0)
+        add_noise(gr__hash_join(stream, NOISE), (float)a->o.noise, x,
+                  a->planes * a->height * a->width);
 }
 
 /* --- mixup --- */
