@@ -26,6 +26,14 @@ int64_t gr__target_numel(const gr_dataset *d)
     return d->has_target ? gr_shape_numel(&d->target_shape) : 0;
 }
 
+gr_status gr__need(const char *who, const void *thing, const char *what)
+{
+    const char *before = gr_last_error();
+    if (thing) return GR_OK;
+    return gr__fail(GR_ERR_ARGUMENT, "%s: the %s is NULL%s%s", who, what,
+                    *before ? "; before: " : "", before);
+}
+
 /* --- names --- */
 
 void gr__names_free(char **names, int n)

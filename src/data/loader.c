@@ -94,7 +94,7 @@ static gr_status maker_init(gr__maker *m, const gr_dataset *d, const gr_loader_o
 gr_loader *gr_loader_new(const gr_dataset *d, gr_loader_options o)
 {
     if (o.batch == 0) o.batch = DEFAULT_BATCH;
-    if (check(d, &o)) return NULL;
+    if (gr__need("loader", d, "data set") || check(d, &o)) return NULL;
     gr_loader *l = gr__calloc(sizeof *l);
     if (!l) return NULL;
     gr_status status = maker_init(&l->maker, d, &o);
@@ -120,6 +120,7 @@ void gr_loader_free(gr_loader *l)
 /* Number of batches in one pass. */
 int64_t gr_loader_batches(const gr_loader *l)
 {
+    if (!l) return 0;
     int64_t n = l->maker.d->n, batch = l->maker.o.batch;
     return n / batch + (!l->maker.o.drop_last && n % batch ? 1 : 0);
 }
@@ -127,7 +128,7 @@ int64_t gr_loader_batches(const gr_loader *l)
 /* Whether drawing has failed; the error is this thread's again. */
 gr_status gr_loader_status(const gr_loader *l)
 {
-    return l->status;
+    return l ? l->status : gr__need("loader", l, "loader");
 }
 
 /* The slot with the next batch; NULL when the thread could not be started. */
@@ -153,7 +154,7 @@ static gr__slot *next_slot(gr_loader *l)
 bool gr_next(gr_loader *l, gr_batch *b)
 {
     *b = (gr_batch){0};
-    if (l->status) return false;
+    if (gr_loader_status(l)) return false;
     const gr__slot *s = next_slot(l);
     l->status = s ? s->status : GR_ERR_MEMORY;
     if (s && s->status) gr__fail(s->status, "%s", s->error); /* of another thread, maybe */
@@ -167,6 +168,7 @@ bool gr_next(gr_loader *l, gr_batch *b)
  * much was drawn. GR_ERR_ARGUMENT when a pass has no such batch. */
 gr_status gr_loader_seek(gr_loader *l, uint64_t pass, int64_t batch)
 {
+    if (gr__need("loader", l, "loader")) return GR_ERR_ARGUMENT;
     gr__maker *m = &l->maker;
     if (batch < 0 || batch > gr_loader_batches(l))
         return gr__fail(GR_ERR_ARGUMENT, "loader: cannot seek to batch %lld of a pass of %lld",

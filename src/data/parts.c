@@ -30,6 +30,7 @@ static gr_status division_init(division *v, const char *who, const gr_dataset *d
                                const gr_split_options *o)
 {
     *v = (division){.who = who, .d = d};
+    if (gr__need(who, d, "data set")) return GR_ERR_ARGUMENT;
     if (d->n < 1) return gr__fail(GR_ERR_ARGUMENT, "%s: the data set is empty", who);
     if (o->stratified && d->classes < 1)
         return gr__fail(GR_ERR_ARGUMENT, "%s: stratified, but the data set has no classes", who);
@@ -175,6 +176,7 @@ gr_status gr_k_fold(const gr_dataset *d, int folds, int fold, gr_split_options o
 {
     division v;
     *parts = (gr_parts){0};
+    if (gr__need("k-fold", d, "data set")) return GR_ERR_ARGUMENT;
     if (folds < 2 || folds > d->n || fold < 0 || fold >= folds)
         return gr__fail(GR_ERR_ARGUMENT,
                         "k-fold: expected 2 to %lld folds (a sample for each) and a fold below"
@@ -194,6 +196,7 @@ gr_status gr_k_fold(const gr_dataset *d, int folds, int fold, gr_split_options o
 gr_status gr_class_weights(const gr_dataset *d, double *weights)
 {
     int64_t *held = NULL;
+    if (gr__need("class weights", d, "data set")) return GR_ERR_ARGUMENT;
     if (d->classes < 1)
         return gr__fail(GR_ERR_ARGUMENT, "class weights: the data set has no classes");
     const int64_t *y = gr__labels(d, &held);

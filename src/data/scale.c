@@ -161,7 +161,7 @@ static gr_status check_fit(const gr_dataset *train, gr_scaled per)
  * finite, no memory. The caller frees it with gr_scaler_free. */
 gr_scaler *gr_scaler_fit(const gr_dataset *train, gr_scaling scaling, gr_scaled per)
 {
-    if (check_fit(train, per)) return NULL;
+    if (gr__need("scaler", train, "data set") || check_fit(train, per)) return NULL;
     int64_t sample = gr__sample_numel(train);
     int64_t groups = per == GR_PER_SET ? 1 : per == GR_PER_CHANNEL ? train->shape.dim[0] : sample;
     gr_scaler *s = scaler_new(scaling, groups, sample / groups);
@@ -182,6 +182,7 @@ gr_scaler *gr_scaler_fit(const gr_dataset *train, gr_scaling scaling, gr_scaled 
  * of another size. */
 gr_status gr_scaler_apply_sample(const gr_scaler *s, float *x, int64_t n)
 {
+    if (gr__need("scaler", s, "scaler")) return GR_ERR_ARGUMENT;
     if (n != s->groups * s->run)
         return gr__fail(GR_ERR_ARGUMENT,
                         "scaler: fitted on samples of %lld elements, got one of %lld",
@@ -196,6 +197,7 @@ gr_status gr_scaler_apply_sample(const gr_scaler *s, float *x, int64_t n)
  * is read on demand: give the scaler to the loader instead. */
 gr_status gr_scaler_apply(const gr_scaler *s, gr_dataset *d)
 {
+    if (gr__need("scaler", d, "data set")) return GR_ERR_ARGUMENT;
     int64_t sample = gr__sample_numel(d);
     if (!d->x)
         return gr__fail(GR_ERR_ARGUMENT, "scaler: the samples of this data set are read on demand;"
@@ -224,6 +226,7 @@ static void write_numbers(gr__json_writer *w, const char *key, const double *x, 
  * Every number reads back exactly. NULL when memory is out; free with gr_free_memory. */
 char *gr_scaler_text(const gr_scaler *s)
 {
+    if (gr__need("scaler", s, "scaler")) return NULL;
     gr__text out = {0};
     gr__json_writer w = {&out, .indent = 0};
     gr__json_object(&w, NULL);
@@ -275,6 +278,7 @@ gr_scaler *gr_scaler_parse(const char *text)
     parsed p = {0};
     gr__json_reader r;
     uint32_t seen = 0;
+    if (gr__need("scaler", text, "text")) return NULL;
     size_t bytes = strlen(text);
     char *copy = gr__strdup(text); /* the reader writes into it */
     if (!copy) return NULL;

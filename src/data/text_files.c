@@ -137,6 +137,7 @@ static gr_status read_lines(lines *l)
 {
     size_t bytes;
     const char *pad = gr_vocabulary_token(l->v, GR_PAD, &bytes);
+    if (gr__need(l->path, l->v, "vocabulary")) return GR_ERR_ARGUMENT;
     if (!pad || bytes != 5 || memcmp(pad, "<pad>", 5))
         return gr__fail(GR_ERR_ARGUMENT, "%s: its vocabulary has no special tokens", l->path);
     return gr_text_read(l->path, &l->text, &l->bytes);

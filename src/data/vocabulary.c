@@ -1,5 +1,6 @@
 /* vocabulary.c - text to numbers and back: characters, words or byte pairs. */
 /* SPDX-License-Identifier: MIT */
+#include "dataset.h"
 #include "text.h"
 #include "tokens.h"
 
@@ -181,20 +182,20 @@ gr_vocabulary *gr_vocabulary_build(const char *text, size_t bytes, gr_vocabulary
 /* Number of tokens. */
 int64_t gr_vocabulary_size(const gr_vocabulary *v)
 {
-    return v->tokens.n;
+    return v ? v->tokens.n : 0;
 }
 
 /* The text of a token, not ended by NUL; NULL when there is no such token. It belongs to v. */
 const char *gr_vocabulary_token(const gr_vocabulary *v, int64_t id, size_t *bytes)
 {
     *bytes = 0;
-    return id < 0 || id >= v->tokens.n ? NULL : gr__tokens_text(&v->tokens, id, bytes);
+    return !v || id < 0 || id >= v->tokens.n ? NULL : gr__tokens_text(&v->tokens, id, bytes);
 }
 
 /* The number of a token; -1 when it is not there. */
 int64_t gr_vocabulary_find(const gr_vocabulary *v, const char *token, size_t bytes)
 {
-    return gr__tokens_find(&v->tokens, token, bytes);
+    return v ? gr__tokens_find(&v->tokens, token, bytes) : -1;
 }
 
 /* --- encoding --- */
@@ -229,6 +230,8 @@ gr_status gr_vocabulary_encode(const gr_vocabulary *v, const char *text, size_t 
                                int64_t **ids, int64_t *n)
 {
     *n = 0;
+    *ids = NULL;
+    if (gr__need("vocabulary", v, "vocabulary")) return GR_ERR_ARGUMENT;
     *ids = gr__alloc(bytes * sizeof **ids); /* a token has a byte at least */
     gr_status status = *ids ? GR_OK : GR_ERR_MEMORY;
     for (size_t at = 0, piece, skip; at < bytes && !status; at += piece + skip) {
@@ -253,6 +256,7 @@ gr_status gr_vocabulary_decode(const gr_vocabulary *v, const int64_t *ids, int64
     gr__text out = {0};
     gr_status status = GR_OK;
     *text = NULL;
+    if (gr__need("vocabulary", v, "vocabulary")) return GR_ERR_ARGUMENT;
     gr__text_add_bytes(&out, "", 0);
     for (int64_t i = 0; i < n && !status; i++) {
         size_t bytes;

@@ -6,6 +6,7 @@
  * the number of the left token, of the right one, and so on.
  */
 /* SPDX-License-Identifier: MIT */
+#include "dataset.h"
 #include "json.h"
 #include "tokens.h"
 
@@ -50,6 +51,7 @@ static void write_merges(gr__json_writer *w, const gr_vocabulary *v)
 /* Saves a vocabulary as JSON; `path` is complete afterwards, or as it was before. */
 gr_status gr_vocabulary_save(const gr_vocabulary *v, const char *path)
 {
+    if (gr__need("vocabulary", v, "vocabulary")) return GR_ERR_ARGUMENT;
     gr__text out = {0};
     gr__json_writer w = {&out, .indent = 0};
     gr__json_object(&w, NULL);

@@ -227,6 +227,25 @@ START_TEST(a_set_that_is_empty_or_smaller_than_a_full_batch_is_an_error)
 }
 END_TEST
 
+START_TEST(what_a_failed_source_gave_is_refused_with_its_reason)
+{
+    gr_parts parts;
+    gr_batch b;
+    const gr_dataset *none = gr_dataset_new(GR_SHAPE(2), -1, 2);
+    ck_assert_ptr_null(gr_loader_new(none, (gr_loader_options){0}));
+    ck_assert_ptr_nonnull(
+        strstr(gr_last_error(),
+               "loader: the data set is NULL; before: dataset: cannot make -1 samples"));
+    ck_assert_ptr_null(gr_scaler_fit(none, GR_Z_SCORE, GR_PER_SET));
+    ck_assert_ptr_null(gr_dataset_subset(none, NULL, 0));
+    ck_assert_int_eq(gr_split_dataset(none, (gr_split_options){0}, &parts), GR_ERR_ARGUMENT);
+    ck_assert_int_eq(gr_k_fold(none, 2, 0, (gr_split_options){0}, &parts), GR_ERR_ARGUMENT);
+    ck_assert(!gr_next(NULL, &b));
+    ck_assert_int_eq(gr_loader_status(NULL), GR_ERR_ARGUMENT);
+    ck_assert_int_eq(gr_loader_batches(NULL), 0);
+}
+END_TEST
+
 START_TEST(drawing_allocates_nothing)
 {
     gr_dataset *d = numbered(100);
@@ -266,5 +285,6 @@ SUITE("loader", NULL, NULL, a_pass_has_every_sample_once_in_order,
       order_depends_on_seed_and_pass_and_not_on_the_batch,
       images_are_shifted_in_every_direction_and_filled,
       shifts_depend_on_seed_pass_and_sample_and_not_on_the_order, unusable_options_are_errors,
-      a_set_that_is_empty_or_smaller_than_a_full_batch_is_an_error, drawing_allocates_nothing,
+      a_set_that_is_empty_or_smaller_than_a_full_batch_is_an_error,
+      what_a_failed_source_gave_is_refused_with_its_reason, drawing_allocates_nothing,
       every_failed_allocation_is_an_error_without_a_leak)
