@@ -24,9 +24,9 @@ static gr_tensor *attend(gr_graph *g, gr_tensor *x, gr_param *wq, gr_param *wk)
 /* [print] */
 static void show(gr_graph *g, gr_tensor *y)
 {
-    gr_print(stdout, y);                    /* computes it, if it was not yet */
-    gr_print_node(stdout, gr_node_of(y));   /* what made it, from what, and where */
-    gr_print_tape(stdout, g);               /* all that was recorded, a line per node */
+    gr_print(stdout, y);                  /* computes it, if it was not yet */
+    gr_print_node(stdout, gr_node_of(y)); /* what made it, from what, and where */
+    gr_print_tape(stdout, g);             /* all that was recorded, a line per node */
     char text[80];
     size_t length = gr_tensor_text(y, text, sizeof text); /* as snprintf */
     if (length >= sizeof text) puts("... and more");

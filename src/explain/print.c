@@ -99,7 +99,8 @@ static int64_t integer_at(const printed *p, int64_t i)
 static void add_element(const printed *p, int64_t i)
 {
     if (is_float(p)) add_float(p, float_at(p, i));
-    else if (p->dtype == GR_BOOL) gr__text_add(p->text, "%*s", p->left, integer_at(p, i) ? "True" : "False");
+    else if (p->dtype == GR_BOOL)
+        gr__text_add(p->text, "%*s", p->left, integer_at(p, i) ? "True" : "False");
     else gr__text_add(p->text, "%*lld", p->left, (long long)integer_at(p, i));
 }
 
@@ -248,7 +249,8 @@ static void add_axis(printed *p, int axis, int64_t first)
 {
     gr__text_add(p->text, "[");
     if (axis == p->shape->rank - 1) add_row(p, first);
-    for (int64_t i = 0; axis < p->shape->rank - 1 && i < size_of(p, axis); i = next_shown(p, axis, i)) {
+    for (int64_t i = 0; axis < p->shape->rank - 1 && i < size_of(p, axis);
+         i = next_shown(p, axis, i)) {
         if (i) part(p, axis);
         if (i && i == gap_end(p, axis)) {
             gr__text_add(p->text, "...");

@@ -70,7 +70,8 @@ static void add_shapes(gr__text *t, const gr_node *node)
 {
     char shape[GR_SHAPE_TEXT];
     for (int i = 0; i < gr_node_outputs(node); i++)
-        gr__text_add(t, "%s%s", i ? " " : "", gr_shape_text(gr_shape_of(gr_node_output(node, i)), shape));
+        gr__text_add(t, "%s%s", i ? " " : "",
+                     gr_shape_text(gr_shape_of(gr_node_output(node, i)), shape));
 }
 
 static void add_dtypes(gr__text *t, const gr_node *node)
@@ -107,9 +108,9 @@ static const struct column {
     const char *title;
     void (*add)(gr__text *t, const gr_node *node);
 } columns[] = {
-    {"id", add_id},         {"op", add_op},       {"attributes", add_attributes},
+    {"id", add_id},         {"op", add_op},        {"attributes", add_attributes},
     {"inputs", add_inputs}, {"shape", add_shapes}, {"dtype", add_dtypes},
-    {"flags", add_letters}, {"scope", add_scope}, {"place", add_site},
+    {"flags", add_letters}, {"scope", add_scope},  {"place", add_site},
 };
 enum { COLUMNS = sizeof columns / sizeof *columns };
 

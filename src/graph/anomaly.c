@@ -2,11 +2,13 @@
  *
  * In a graph that watches for anomalies every computed node is looked at: large results of
  * element-wise ops while their pieces are in cache (elementwise.c), the others when they are
- * complete. A node is to blame when a NaN is among its results and none among its inputs, or an
+ * complete. Where a group of element-wise nodes has made something that is not finite, its nodes
+ * run again, one by one, for the report. A node is to blame when a NaN is among its results and none among its inputs, or an
  * infinity, and its inputs are finite. A NaN that comes from data is the data's; an infinity there
  * is taken as meant: masks are made of them.
  */
 /* SPDX-License-Identifier: MIT */
+#include "elementwise.h"
 #include "kernels.h"
 #include "strided.h"
 #include "tape.h"
@@ -62,7 +64,7 @@ static bool suspect(const gr_node *node, int i)
 /* --- counting --- */
 
 typedef struct tally {
-    double low, high, mean; /* of the finite ones */
+    double low, high, mean;       /* of the finite ones */
     int64_t n, nans, infs, first; /* first: the first element that is not finite; -1: none */
 } tally;
 
@@ -182,8 +184,8 @@ static void add_chain(gr_graph *g, const gr_node *node)
     for (int i = 0; i < ANCESTORS && node; i++, node = ancestor(node)) {
         name_node(node, name);
         gr_node_scope(node, scope, sizeof scope);
-        add(g, "%s %s (%s%s%s)", i ? " <-" : "", name, gr__site_text(node->site, place, sizeof place),
-            *scope ? ", in " : "", scope);
+        add(g, "%s %s (%s%s%s)", i ? " <-" : "", name,
+            gr__site_text(node->site, place, sizeof place), *scope ? ", in " : "", scope);
     }
 }
 
@@ -219,10 +221,13 @@ static bool report_source(const gr_node *source, gr_tensor *x, const gr_node *re
     const tally t = tally_of(x);
     char name[LINE], place[LINE];
     name_node(source, name);
-    gr__fail_at(g, GR_ERR_STATE, source->site, "%s: node %u holds %lld NaN and %lld Inf among %lld "
-                "elements", name, source->id, (long long)t.nans, (long long)t.infs, (long long)t.n);
+    gr__fail_at(g, GR_ERR_STATE, source->site,
+                "%s: node %u holds %lld NaN and %lld Inf among %lld "
+                "elements",
+                name, source->id, (long long)t.nans, (long long)t.infs, (long long)t.n);
     blame(source);
-    add(g, "\n  read by %s (%s)", reader->op->name, gr__site_text(reader->site, place, sizeof place));
+    add(g, "\n  read by %s (%s)", reader->op->name,
+        gr__site_text(reader->site, place, sizeof place));
     return false;
 }
 
@@ -243,7 +248,8 @@ static bool judge(gr_node *node, int i)
     int before = 0;
     for (int k = 0; k < node->n_in; k++) before |= unfit_input(node->in[k]);
     y->unfit = (uint8_t)unfit(&t);
-    if ((t.nans && !(before & HAS_NAN)) || (t.infs && !before)) return report_node(node, i, &t, !before);
+    if ((t.nans && !(before & HAS_NAN)) || (t.infs && !before))
+        return report_node(node, i, &t, !before);
     gr_tensor *source = before & HAS_NAN ? spoilt_source(node) : NULL;
     return !source || report_source(maker(source), source, node);
 }
@@ -253,5 +259,18 @@ bool gr__anomaly_verdict(gr_node *node)
     if (node->op->view) return true;
     for (int i = 0; i < node->n_out; i++)
         if (suspect(node, i) && !judge(node, i)) return false;
+    return true;
+}
+
+/* The group has run piece by piece, and has only noted who made what is not finite. */
+bool gr__anomaly_group(const gr__group *group)
+{
+    gr_node *failed = NULL;
+    int n = 0;
+    for (int k = 0; k < group->n; k++)
+        if (suspect(group->node[k], 0)) n = k + 1;
+    if (!gr__group_show(group, n, &failed)) return gr__run_failed(failed);
+    for (int k = 0; k < n; k++)
+        if (suspect(group->node[k], 0) && !judge(group->node[k], 0)) return false;
     return true;
 }

@@ -11,9 +11,8 @@
 #include "strided.h"
 
 enum {
-    TILE = 512,     /* elements of a piece that has to be gathered, converted or passed on */
-    WATCHED = 2048, /* elements that are looked at while they are in cache */
-    GRAIN = 32768   /* elements that one thread takes at a time */
+    TILE = 512,   /* elements of a piece that has to be gathered, converted, watched or passed on */
+    GRAIN = 32768 /* elements that one thread takes at a time */
 };
 
 typedef void tile_fn(const gr_tile *t);
@@ -33,13 +32,14 @@ typedef struct tile_step {
     bool narrowed; /* float64 results stored as float32 */
     size_t y_size;
     char *y; /* NULL: only later steps read it */
+    bool (*finite)(const void *y, int64_t n); /* NULL: nobody asks */
+    uint8_t *unfit;                           /* told of pieces that are not */
     tile_input in[GR_MAX_TILE_INPUTS];
 } tile_step;
 
 typedef struct tile_job {
     int n;
     bool whole; /* one step, all direct: no pieces */
-    gr_tensor *watched; /* told of results that are not finite; NULL: nobody asks */
     tile_step step[GR__GROUP];
 } tile_job;
 
@@ -86,6 +86,7 @@ static void run_piece(const tile_job *job, int64_t first, int64_t n)
         const tile_step *s = &job->step[k];
         y[k] = s->y ? s->y + (size_t)first * s->y_size : (void *)space[k];
         run_step(s, y, y[k], first, n);
+        if (s->finite && !s->finite(y[k], n)) __atomic_store_n(s->unfit, 1, __ATOMIC_RELAXED);
     }
 }
 
@@ -105,20 +106,6 @@ static void run_range(void *ctx, int64_t begin, int64_t end)
         return;
     }
     for (int64_t i = begin; i < end; i += TILE) run_piece(job, i, end - i < TILE ? end - i : TILE);
-}
-
-/* A job of one step: tells the tensor of results that are not finite. */
-static void run_watched(void *ctx, int64_t begin, int64_t end)
-{
-    const tile_job *job = ctx;
-    const tile_step *s = &job->step[0];
-    gr_dtype dtype = (gr_dtype)job->watched->dtype;
-    for (int64_t i = begin; i < end; i += WATCHED) {
-        int64_t n = end - i < WATCHED ? end - i : WATCHED;
-        run_range(ctx, i, i + n);
-        if (!gr__kernels_for(dtype)->finite(s->y + (size_t)i * s->y_size, n))
-            __atomic_store_n(&job->watched->unfit, 1, __ATOMIC_RELAXED);
-    }
 }
 
 /* --- what a node asks for --- */
@@ -154,6 +141,15 @@ static int step_of(const gr__group *group, const gr_tensor *t)
     return -1;
 }
 
+static void watch(tile_step *s, gr_tensor *y)
+{
+    s->finite = NULL;
+    if (!y->graph->anomaly || !gr__is_float((gr_dtype)y->dtype)) return;
+    s->finite = gr__kernels_for((gr_dtype)y->dtype)->finite;
+    s->unfit = &y->unfit;
+    y->unfit = 0;
+}
+
 static void describe(tile_step *s, const gr__group *group, gr_node *node)
 {
     gr_tensor *y = &node->out[0];
@@ -165,6 +161,7 @@ static void describe(tile_step *s, const gr__group *group, gr_node *node)
     s->narrowed = convert && y->dtype == GR_F32;
     s->y_size = gr_dtype_size((gr_dtype)y->dtype);
     s->y = y->data;
+    watch(s, y);
     for (int i = 0; i < node->n_in; i++) {
         gr_tensor *x = node->in[i];
         int step = group->n > 1 ? step_of(group, x) : -1;
@@ -178,14 +175,7 @@ static bool needs_pieces(const tile_step *s)
 {
     for (int i = 0; i < s->n_in; i++)
         if (!s->in[i].direct) return true;
-    return s->narrowed;
-}
-
-static gr_tensor *watched(gr_tensor *y)
-{
-    if (!y->graph->anomaly || !gr__is_float((gr_dtype)y->dtype)) return NULL;
-    y->unfit = 0;
-    return y;
+    return s->narrowed || s->finite;
 }
 
 static void run(const gr__group *group)
@@ -194,8 +184,7 @@ static void run(const gr__group *group)
     job.n = group->n;
     for (int k = 0; k < group->n; k++) describe(&job.step[k], group, group->node[k]);
     job.whole = job.n == 1 && !needs_pieces(&job.step[0]);
-    job.watched = group->n == 1 ? watched(&group->node[0]->out[0]) : NULL;
-    gr__parallel_for(group->numel, GRAIN, job.watched ? run_watched : run_range, &job);
+    gr__parallel_for(group->numel, GRAIN, run_range, &job);
 }
 
 /* --- one node --- */
@@ -278,5 +267,18 @@ bool gr__group_run(gr__group *group, gr_node **failed)
         return false;
     }
     run(group);
+    return true;
+}
+
+/* Ops are pure, and what a node has taken the memory of was read by it alone: so they can run
+ * again. */
+bool gr__group_show(const gr__group *group, int n, gr_node **failed)
+{
+    for (int k = 0; k < n; k++) {
+        gr_node *node = *failed = group->node[k];
+        if (node->out[0].data) continue;
+        if (!gr__tensor_storage(&node->out[0])) return false;
+        run(&(gr__group){1, group->numel, {node}});
+    }
     return true;
 }

@@ -82,6 +82,7 @@ static bool finish(gr_graph *g, gr__group *group)
     if (!group->n) return true;
     gr_node *failed = NULL;
     if (!gr__group_run(group, &failed)) return gr__run_failed(failed);
+    if (g->anomaly && !gr__anomaly_group(group)) return false;
     for (int k = 0; k < group->n; k++) release_after(g, group->node[k]);
     group->n = 0;
     return true;
@@ -98,12 +99,13 @@ static bool reads_pending(const gr_node *node)
  * where they are to be seen one by one. */
 static bool run_marked(gr_graph *g, gr__group *group, gr_node *node)
 {
-    if (!g->watched && gr__is_elementwise(node->op) && !(node->out[0].flags & GR__LITTLE)) {
+    if (!g->single && gr__is_elementwise(node->op) && !(node->out[0].flags & GR__LITTLE)) {
         if (!gr__params_current(node)) return gr__run_failed(node);
         if (gr__group_add(group, node)) return true;
         return finish(g, group) && gr__group_add(group, node);
     }
-    if (group->n && reads_pending(node) && !finish(g, group)) return false;
+    bool waits = group->n && (g->anomaly || reads_pending(node)); /* anomalies: in tape order */
+    if (waits && !finish(g, group)) return false;
     if (!gr__run(node)) return false;
     release_after(g, node);
     return true;

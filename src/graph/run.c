@@ -336,7 +336,8 @@ static bool run_watched(gr_node *node)
 
 void gr__run_watch(gr_graph *g)
 {
-    g->watched = g->guarded || g->anomaly || g->observer || g->tracer;
+    g->single = g->guarded || g->observer || g->tracer;
+    g->watched = g->single || g->anomaly;
 }
 
 bool gr__run(gr_node *node)

@@ -101,8 +101,8 @@ void gr_scope_end_named(gr_graph *g, const char *name)
     if (g->lost_scopes || (g->scope != &g->root && name && strcmp(g->scope->name, name) == 0))
         end_scope(g);
     else if (g->scope == &g->root)
-        gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_scope_end_named: cannot end '%s': no scope is open",
-                    name ? name : "NULL");
+        gr__fail_at(g, GR_ERR_STATE, GR_HERE,
+                    "gr_scope_end_named: cannot end '%s': no scope is open", name ? name : "NULL");
     else
         gr__fail_at(g, GR_ERR_STATE, GR_HERE,
                     "gr_scope_end_named: cannot end '%s': the innermost open scope is '%s'",

@@ -62,7 +62,8 @@ void gr__scratches_release(gr_graph *g)
 static bool at_rest(gr_graph *g, const char *name, const void *site)
 {
     if (!g->sweep_from && !g->running) return true;
-    gr__fail_at(g, GR_ERR_STATE, site, "%s: called by a backward rule, a hook or an observer", name);
+    gr__fail_at(g, GR_ERR_STATE, site, "%s: called by a backward rule, a hook or an observer",
+                name);
     return false;
 }
 
@@ -98,7 +99,8 @@ static bool is_inside(const gr__scratch *s, const gr_tensor *t)
     return t->node->id >= s->first_id;
 }
 
-static bool check_kept(gr_graph *g, gr_tensor *const *keep, int n, const char *name, const void *site)
+static bool check_kept(gr_graph *g, gr_tensor *const *keep, int n, const char *name,
+                       const void *site)
 {
     for (int i = 0; i < n && !g->status; i++) {
         const char *problem = NULL;
@@ -107,7 +109,8 @@ static bool check_kept(gr_graph *g, gr_tensor *const *keep, int n, const char *n
         else if (keep[i]->graph != g) problem = "of another graph";
         else if (gr__is_stale(keep[i])) problem = "stale";
         if (problem)
-            gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: tensor %d to be kept is %s", name, i, problem);
+            gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: tensor %d to be kept is %s", name, i,
+                        problem);
     }
     return !g->status;
 }
@@ -115,14 +118,15 @@ static bool check_kept(gr_graph *g, gr_tensor *const *keep, int n, const char *n
 static bool check_pairs(gr_graph *g, const gr__scratch *s, const char *name, const void *site)
 {
     if (g->scope != s->scope || g->lost_scopes)
-        gr__fail_at(g, GR_ERR_STATE, site, "%s: scopes begun inside have to end inside, and no others",
-                    name);
+        gr__fail_at(g, GR_ERR_STATE, site,
+                    "%s: scopes begun inside have to end inside, and no others", name);
     if (g->no_grad_depth != s->no_grad_depth)
         gr__fail_at(g, GR_ERR_STATE, site,
                     "%s: no-grad scopes begun inside have to end inside, and no others", name);
     if (g->section != s->section)
         gr__fail_at(g, GR_ERR_STATE, site,
-                    "%s: checkpointed sections begun inside have to end inside, and no others", name);
+                    "%s: checkpointed sections begun inside have to end inside, and no others",
+                    name);
     return !g->status;
 }
 
@@ -139,8 +143,8 @@ static bool settle(gr_graph *g, const gr__scratch *s, gr_tensor *const *keep, in
 static gr_tensor *leaf_like(gr_graph *g, gr_tensor *t, const void *site)
 {
     const gr__leaf_attrs attrs = {NULL, 0, NULL};
-    gr_tensor *leaf =
-        gr__leaf(g, &gr__leaf_op, (gr_dtype)t->dtype, t->shape, &attrs, sizeof attrs, site);
+    gr_tensor *leaf = gr__leaf(g, &gr__leaf_op, (gr_dtype)t->dtype, t->shape, &attrs, sizeof attrs,
+                               site);
     if (gr__is_nil(leaf)) return leaf;
     if (t->buffer && !(t->flags & GR__PARAM)) {
         leaf->buffer = t->buffer;
@@ -155,7 +159,8 @@ static gr_tensor *leaf_like(gr_graph *g, gr_tensor *t, const void *site)
     return leaf;
 }
 
-static void keep_leaves(gr_graph *g, const gr__scratch *s, gr_tensor **keep, int n, const void *site)
+static void keep_leaves(gr_graph *g, const gr__scratch *s, gr_tensor **keep, int n,
+                        const void *site)
 {
     for (int i = 0; i < n; i++) {
         if (g->status) keep[i] = &g->nil;

@@ -167,6 +167,7 @@ struct gr_graph {
     bool guarded; /* kernels are watched (guard.c) */
     bool anomaly; /* results are watched (anomaly.c) */
     bool watched; /* any of guarded, anomaly, observer, tracer: one branch when none is */
+    bool single;  /* any of guarded, observer, tracer: nodes are to be seen one by one */
     bool running;  /* a plan is being run: `uses` counts */
     bool backward; /* the running plan is gr_backward's: saved values go at their last use */
     uint64_t seed, stream;

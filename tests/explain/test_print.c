@@ -64,7 +64,10 @@ static gr_tensor *counting(gr_dtype dtype, gr_shape shape, double factor)
     return gr_cast(gr_from_data(g, GR_F64, shape, x), dtype);
 }
 
-#define VALUES(dtype, ...) gr_cast(gr_from_data(g, GR_F64, GR_SHAPE(GR__COUNT(double, __VA_ARGS__)), (double[]){__VA_ARGS__}), dtype)
+#define VALUES(dtype, ...)                                                    \
+    gr_cast(gr_from_data(g, GR_F64, GR_SHAPE(GR__COUNT(double, __VA_ARGS__)), \
+                         (double[]){__VA_ARGS__}),                            \
+            dtype)
 static const gr_print_options as_numpy;
 
 /* --- values --- */
@@ -73,7 +76,8 @@ START_TEST(columns_line_up_and_digits_are_as_few_as_needed)
 {
     expect_values(gr_reshape(VALUES(GR_F64, 1, 2.5, -3, 4, 5, 6), GR_SHAPE(2, 3)), as_numpy,
                   "[[ 1.   2.5 -3. ]\n [ 4.   5.   6. ]]\n");
-    expect_values(VALUES(GR_F32, 0.1, 1 / 3.0, 2 / 3.0), as_numpy, "[0.1        0.33333334 0.6666667 ]\n");
+    expect_values(VALUES(GR_F32, 0.1, 1 / 3.0, 2 / 3.0), as_numpy,
+                  "[0.1        0.33333334 0.6666667 ]\n");
     expect_values(VALUES(GR_I64, -1e15, 7), as_numpy, "[-1000000000000000                 7]\n");
     expect_values(VALUES(GR_U8, 1, 2, 255), as_numpy, "[  1   2 255]\n");
     expect_values(gr_reshape(VALUES(GR_BOOL, 1, 0, 0, 1), GR_SHAPE(2, 2)), as_numpy,
@@ -93,7 +97,8 @@ END_TEST
 
 START_TEST(what_is_not_finite_lines_up_too)
 {
-    expect_values(VALUES(GR_F64, NAN, -INFINITY, 1.5, INFINITY), as_numpy, "[ nan -inf  1.5  inf]\n");
+    expect_values(VALUES(GR_F64, NAN, -INFINITY, 1.5, INFINITY), as_numpy,
+                  "[ nan -inf  1.5  inf]\n");
     expect_values(VALUES(GR_F64, NAN, NAN), as_numpy, "[nan nan]\n");
 }
 END_TEST
@@ -112,15 +117,14 @@ END_TEST
 
 START_TEST(many_elements_are_summarised)
 {
-    expect_values(
-        counting(GR_F64, GR_SHAPE(40, 50), 0.5), as_numpy,
-        "[[0.000e+00 5.000e-01 1.000e+00 ... 2.350e+01 2.400e+01 2.450e+01]\n"
-        " [2.500e+01 2.550e+01 2.600e+01 ... 4.850e+01 4.900e+01 4.950e+01]\n"
-        " [5.000e+01 5.050e+01 5.100e+01 ... 7.350e+01 7.400e+01 7.450e+01]\n"
-        " ...\n"
-        " [9.250e+02 9.255e+02 9.260e+02 ... 9.485e+02 9.490e+02 9.495e+02]\n"
-        " [9.500e+02 9.505e+02 9.510e+02 ... 9.735e+02 9.740e+02 9.745e+02]\n"
-        " [9.750e+02 9.755e+02 9.760e+02 ... 9.985e+02 9.990e+02 9.995e+02]]\n");
+    expect_values(counting(GR_F64, GR_SHAPE(40, 50), 0.5), as_numpy,
+                  "[[0.000e+00 5.000e-01 1.000e+00 ... 2.350e+01 2.400e+01 2.450e+01]\n"
+                  " [2.500e+01 2.550e+01 2.600e+01 ... 4.850e+01 4.900e+01 4.950e+01]\n"
+                  " [5.000e+01 5.050e+01 5.100e+01 ... 7.350e+01 7.400e+01 7.450e+01]\n"
+                  " ...\n"
+                  " [9.250e+02 9.255e+02 9.260e+02 ... 9.485e+02 9.490e+02 9.495e+02]\n"
+                  " [9.500e+02 9.505e+02 9.510e+02 ... 9.735e+02 9.740e+02 9.745e+02]\n"
+                  " [9.750e+02 9.755e+02 9.760e+02 ... 9.985e+02 9.990e+02 9.995e+02]]\n");
     expect_values(counting(GR_I64, GR_SHAPE(4, 4, 100), 1), (gr_print_options){.edge = 1},
                   "[[[   0 ...   99]\n  ...\n  [ 300 ...  399]]\n\n ...\n\n"
                   " [[1200 ... 1299]\n  ...\n  [1500 ... 1599]]]\n");
@@ -140,7 +144,8 @@ END_TEST
 START_TEST(a_print_computes_and_names_dtype_and_shape)
 {
     FILE *out = begin_print();
-    ck_assert_int_eq(gr_print(out, gr_transpose(counting(GR_F32, GR_SHAPE(40, 50), 1), 0, 1)), GR_OK);
+    ck_assert_int_eq(gr_print(out, gr_transpose(counting(GR_F32, GR_SHAPE(40, 50), 1), 0, 1)),
+                     GR_OK);
     char *text = end_print(out);
     expect(text, "float32 [50,40]\n[[0.000e+00 5.000e+01 1.000e+02 ...");
     free(text);

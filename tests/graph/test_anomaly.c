@@ -151,12 +151,13 @@ static gr_tensor *branches(void)
 {
     gr_tensor *x = AT(SOURCE(rows, 6));
     x = AT(gr_matmul(x, gr_use(g, weight)));
-    gr_tensor *y = AT(gr_where(gr_greater(x, gr_zeros(g, GR_F64, GR_SHAPE(1))), gr_exp(x), gr_scale(x, 2)));
+    gr_tensor *y = AT(
+        gr_where(gr_greater(x, gr_zeros(g, GR_F64, GR_SHAPE(1))), gr_exp(x), gr_scale(x, 2)));
     y = AT(gr_maximum(y, gr_pow(gr_abs(x), gr_full(g, GR_F64, GR_SHAPE(1), 1.5))));
     return AT(gr_logsumexp(y, GR_AXES(0, 1), false));
 }
 
-static gr_tensor *(*const graphs[])(void) = {perceptron, likelihood, chain,     attention,
+static gr_tensor *(*const graphs[])(void) = {perceptron,  likelihood, chain,      attention,
                                              convolution, normalised, recurrence, rearranged,
                                              solved,      branches};
 
@@ -208,7 +209,8 @@ static void find_suspects(suspects *s, bool backward)
         s->ids[i] = id;
         s->leaf[i] = strcmp(gr_node_op(node)->name, "leaf") == 0;
         gr_node_site(node, s->site[i], sizeof s->site[i]);
-        snprintf(s->name[i], sizeof s->name[i], "%s%s", s->leaf[i] ? "data" : gr_node_op(node)->name,
+        snprintf(s->name[i], sizeof s->name[i], "%s%s",
+                 s->leaf[i] ? "data" : gr_node_op(node)->name,
                  backward ? ", recorded by the backward rule of " : ": node ");
         if (backward || id >= n_lines) continue;
         char want[64];
@@ -234,10 +236,12 @@ static void blame_each(int which, bool backward, double value, int *blamed)
         snprintf(node, sizeof node, "node %d ", s.ids[i]);
         snprintf(place, sizeof place, "(at %s)", s.site[i]);
         const char *error = gr_graph_error(g);
-        ck_assert_msg(error != NULL, "graph %d: nobody was blamed for %s%d", which, s.name[i], s.ids[i]);
+        ck_assert_msg(error != NULL, "graph %d: nobody was blamed for %s%d", which, s.name[i],
+                      s.ids[i]);
         ck_assert_msg(strncmp(error, s.name[i], strlen(s.name[i])) == 0 && strstr(error, node) &&
                           strstr(error, place),
-                      "graph %d: expected %s ... %s%s, got: %s", which, s.name[i], node, place, error);
+                      "graph %d: expected %s ... %s%s, got: %s", which, s.name[i], node, place,
+                      error);
         ++*blamed;
     }
     victim = -1;
@@ -353,12 +357,46 @@ END_TEST
 
 START_TEST(a_sum_in_place_of_its_first_part_is_blamed)
 {
-    gr_tensor *x = SOURCE(3000), *dx;
-    gr_tensor *y = gr_add(gr_scale(x, 0.95e308), gr_scale(x, 0.95e308));
-    gr_grad(y, &x, 1, &dx);
+    gr_tensor *x = SOURCE(60, 50), *w = gr_full(g, GR_F64, GR_SHAPE(50, 1), 0.95e308), *dx;
+    gr_grad(gr_add(gr_matmul(x, w), gr_matmul(x, w)), &x, 1, &dx);
     ck_assert_ptr_null(gr_data(dx));
-    assert_error("acc, recorded by the backward rule of scale: node 7 made 0 NaN and 3000 Inf");
-    assert_error("input 0: float64 [3000], overwritten by the result");
+    assert_error("acc, recorded by the backward rule of matmul: node");
+    assert_error("made 0 NaN and 3000 Inf among 3000 elements, the first at 0, from finite inputs");
+    assert_error("input 0: float64 [60,50], overwritten by the result");
+}
+END_TEST
+
+/* The maximum hides what the log of 0 has made; little of the group is in memory. */
+START_TEST(in_a_group_the_first_to_blame_is_found_though_others_hide_it)
+{
+    gr_tensor *x = filled(20000, 17000, 1);
+    gr_tensor *small = gr_exp(gr_scale(x, 0.1));
+    int line = __LINE__ + 1;
+    gr_tensor *y = gr_log(gr_shift(gr_neg(x), 1));
+    gr_tensor *hidden = gr_maximum(y, small), *z = gr_sqrt(gr_scale(y, -1));
+    gr_tensor *both[] = {gr_mul(hidden, small), gr_add(z, small)};
+    gr_eval(both, 2);
+    char want[128];
+    snprintf(want, sizeof want,
+             "from finite inputs (at test_anomaly.c:%d)\n  input 0: float64 [20000]", line);
+    assert_error("log: node 5 made 0 NaN and 1 Inf among 20000 elements, the first at 17000,");
+    assert_error(want);
+}
+END_TEST
+
+START_TEST(a_group_passes_on_an_infinity_that_is_meant)
+{
+    gr_tensor *x = filled(20000, 5, -INFINITY);
+    gr_tensor *y = gr_exp(gr_scale(x, 2)),
+              *z = gr_neg(gr_mul(gr_shift(x, 1), gr_scalar(g, GR_F64, 3)));
+    gr_tensor *both[] = {gr_add(y, x), z};
+    ck_assert_msg(gr_eval(both, 2) == GR_OK, "%s", gr_graph_error(g));
+    ck_assert(isinf(((const double *)gr_data(z))[5]) && isfinite(((const double *)gr_data(z))[4]));
+    gr_tensor *spoilt = gr_exp(gr_mul(gr_shift(x, 1), gr_zeros(g, GR_F64, GR_SHAPE(1))));
+    gr_eval(&spoilt, 1);
+    assert_error("mul: node");
+    assert_error(
+        "made 1 NaN and 0 Inf among 20000 elements, the first at 5, from inputs without NaN");
 }
 END_TEST
 
@@ -426,7 +464,8 @@ SUITE("anomaly", setup, teardown, a_nan_is_blamed_on_the_forward_node_that_made_
       an_infinity_is_blamed_on_the_backward_node_that_made_it,
       results_of_every_size_dtype_and_place_are_looked_at,
       the_report_says_what_went_in_and_what_led_there,
-      a_backward_rule_is_blamed_with_the_line_of_its_op,
-      a_sum_in_place_of_its_first_part_is_blamed,
+      a_backward_rule_is_blamed_with_the_line_of_its_op, a_sum_in_place_of_its_first_part_is_blamed,
+      in_a_group_the_first_to_blame_is_found_though_others_hide_it,
+      a_group_passes_on_an_infinity_that_is_meant,
       a_nan_in_data_or_a_parameter_is_reported_when_it_is_read, infinities_that_are_meant_pass,
       who_does_not_ask_is_not_told)

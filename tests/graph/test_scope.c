@@ -66,7 +66,8 @@ START_TEST(a_small_text_holds_the_beginning)
     gr_scope_begin(g, "abc");
     gr_scope_begin(g, "def");
     const gr_node *node = gr_node_of(ones(1));
-    const char *const want[] = {"", "a", "ab", "abc", "abc/", "abc/d", "abc/de", "abc/def", "abc/def"};
+    const char *const want[] = {"",      "a",      "ab",      "abc",    "abc/",
+                                "abc/d", "abc/de", "abc/def", "abc/def"};
     for (size_t size = 1; size <= 9; size++) {
         char text[16] = "0123456789abcde";
         gr_node_scope(node, text, size);
@@ -103,8 +104,8 @@ START_TEST(modules_open_a_scope_of_their_name)
 {
     gr_model *m = gr_model_new();
     gr_module *inner = gr_sequential(m, GR_LIST(gr_linear_layer(m, 2, 2), gr_relu_layer(m)));
-    gr_module *net =
-        gr_sequential(m, GR_LIST(gr_named("encoder", inner), gr_named("head", gr_tanh_layer(m))));
+    gr_module *net = gr_sequential(m, GR_LIST(gr_named("encoder", inner),
+                                              gr_named("head", gr_tanh_layer(m))));
     gr_scope_begin(g, "mine");
     gr_tensor *y = gr_forward(net, gr_ones(g, GR_F32, GR_SHAPE(1, 2)));
     gr_scope_end(g);
@@ -263,5 +264,4 @@ SUITE("scope", setup, teardown, scopes_nest_and_end, names_are_copied,
       an_end_without_a_begin_is_an_error, an_end_out_of_order_is_an_error,
       a_scope_left_open_is_an_error_after_the_reset,
       whoever_leaves_because_of_an_error_may_leave_scopes_open,
-      a_scope_without_a_name_is_an_error_and_still_pairs,
-      a_scope_that_finds_no_memory_is_an_error)
+      a_scope_without_a_name_is_an_error_and_still_pairs, a_scope_that_finds_no_memory_is_an_error)

@@ -136,8 +136,7 @@ static int64_t live_after(int turns, int64_t state, bool carry)
     inject_begin();
     gr_graph *own = gr_graph_new();
     gr_model *m = gr_model_new();
-    gr_module *net =
-        gr_sequential(m, GR_LIST(gr_linear_layer(m, state, state), gr_tanh_layer(m)));
+    gr_module *net = gr_sequential(m, GR_LIST(gr_linear_layer(m, state, state), gr_tanh_layer(m)));
     gr_tensor *x = gr_ones(own, GR_F32, GR_SHAPE(1, state));
     double sum = 0;
     if (carry) gr_scratch_begin(own);
@@ -176,8 +175,10 @@ START_TEST(tensors_from_inside_are_stale_afterwards)
     kept = inside[2];
     gr_scratch_end(g, &kept, 1);
     assert_fine();
-    const char *const want[] = {"tanh: an input is stale", "gr_data: the tensor is stale",
-                                "gr_output: the tensor is stale", "gr_grad: ",
+    const char *const want[] = {"tanh: an input is stale",
+                                "gr_data: the tensor is stale",
+                                "gr_output: the tensor is stale",
+                                "gr_grad: ",
                                 "gr_scratch_end: tensor 0 to be kept is stale",
                                 "gr_assign: the value is stale"};
     for (int use = 0; use < 6; use++) {
@@ -285,7 +286,8 @@ START_TEST(backward_inside_gives_the_gradients_that_it_gives_outside)
     gr_module *net = gr_sequential(m, GR_LIST(gr_linear_layer(m, SMALL, 4), gr_tanh_layer(m)));
     float gradient[2][4 * SMALL];
     for (int inside = 0; inside < 2; inside++) {
-        gr_tensor *x = gr_ones(g, GR_F32, GR_SHAPE(2, SMALL)), *loss, *accuracy = gr_exp(counting(LARGE));
+        gr_tensor *x = gr_ones(g, GR_F32, GR_SHAPE(2, SMALL)), *loss,
+                  *accuracy = gr_exp(counting(LARGE));
         gr_param_clear_grad(gr_model_param(m, 0));
         if (inside) gr_scratch_begin(g);
         loss = gr_sum_all(gr_square(gr_forward(net, x)));
@@ -413,7 +415,9 @@ START_TEST(sections_and_scratches_nest_both_ways)
         gr_checkpoint_end(g);
         gr_grad(y, &x, 1, &dx);
         double want = cos(1) * (around ? sin(sin(1) * sin(1)) : 0);
-        if (!around) want = cos(1) * sin(sin(1) * sin(1)) + cos(sin(1) * sin(1)) * 2 * sin(1) * cos(1) * sin(1);
+        if (!around)
+            want = cos(1) * sin(sin(1) * sin(1)) +
+                   cos(sin(1) * sin(1)) * 2 * sin(1) * cos(1) * sin(1);
         if (!around) gr_scratch_end(g, &dx, 1);
         const double *got = gr_data(dx);
         ck_assert_msg(got != NULL, "%s", gr_graph_error(g));
@@ -450,7 +454,9 @@ static void copy_f64(const gr_tile *t)
 
 START_TEST(a_backward_rule_may_not_forget)
 {
-    static const gr_op op = {.name = "careless", .n_in = 1, .tile = {[GR_F64] = copy_f64},
+    static const gr_op op = {.name = "careless",
+                             .n_in = 1,
+                             .tile = {[GR_F64] = copy_f64},
                              .vjp = careless_vjp};
     gr_tensor *x = counting(2), *dx;
     gr_scratch_begin(g);
@@ -521,7 +527,6 @@ SUITE("scratch", setup, teardown, what_is_kept_stays_and_the_rest_leaves_the_tap
       backward_inside_gives_the_gradients_that_it_gives_outside,
       what_was_assigned_inside_is_written_by_a_commit_or_forgotten,
       a_failure_inside_ends_with_inert_tensors, what_cannot_be_kept_is_refused,
-      pairs_that_do_not_match_are_errors,
-      sections_and_scratches_nest_both_ways, too_many_scratches_are_an_error_and_still_pair,
-      a_backward_rule_may_not_forget, a_binding_does_not_go_to_a_scratch,
-      any_failed_allocation_is_an_error_and_nothing_leaks)
+      pairs_that_do_not_match_are_errors, sections_and_scratches_nest_both_ways,
+      too_many_scratches_are_an_error_and_still_pair, a_backward_rule_may_not_forget,
+      a_binding_does_not_go_to_a_scratch, any_failed_allocation_is_an_error_and_nothing_leaks)
