@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- options --- */
 
@@ -278,6 +279,14 @@ static gr_status train_all(const request *q, const split *s, const folder *f, ou
     return status;
 }
 
+static int say_failed(const outcome *o)
+{
+    int result = fail("train");
+    if (*o->checkpoint && access(o->checkpoint, R_OK) == 0)
+        fprintf(stderr, "the last good state is in %s\n", o->checkpoint);
+    return result;
+}
+
 /* Put down, not finished: by --stop-after on purpose, else by Ctrl-C. */
 static int say_interrupted(const request *q, const outcome *o)
 {
@@ -300,7 +309,7 @@ int train_run(int argc, char **argv)
     gr_status status = folder_open(&f, q.out);
     if (!status && (status = train_all(&q, &s, &f, &o))) folder_undo(&f);
     int result = DONE;
-    if (status) result = fail("train");
+    if (status) result = say_failed(&o);
     else if (o.interrupted) result = say_interrupted(&q, &o);
     else if (!(q.json ? report_json : report_table)(&q, &o)) result = fail("train");
     if (o.trained.model) release(&o.trained);

@@ -181,6 +181,29 @@ static void describe(const gr_training *run, const gr_epoch *e, bool whole, char
     show_metrics(run, e->val_metric, "val_", text, size);
 }
 
+/* A class that is never seen cannot be learned: worth a line before the first epoch. */
+static gr_status progress_begin(void *self, gr_training *run)
+{
+    const gr_dataset *d = gr__fit_of(run)->train;
+    (void)self;
+    if (!d->y || d->classes < 2) return GR_OK;
+    int64_t *count = gr__calloc((size_t)d->classes * sizeof *count);
+    int missing = 0, first = 0;
+    if (!count) return GR_ERR_MEMORY;
+    for (int64_t i = 0; i < d->n; i++) count[d->y[i]]++;
+    for (int c = d->classes - 1; c >= 0; c--) {
+        if (count[c]) continue;
+        missing++;
+        first = c;
+    }
+    gr__free(count);
+    if (missing == 1) fprintf(stderr, "no training sample is of class %d\n", first);
+    if (missing > 1)
+        fprintf(stderr, "no training sample is of class %d, nor of %d others\n", first,
+                missing - 1);
+    return GR_OK;
+}
+
 static gr_status progress_batch(void *self, gr_training *run)
 {
     progress *p = self;
@@ -219,10 +242,12 @@ static gr_status progress_end(void *self, gr_training *run, gr_status status)
 }
 
 /* On standard error a bar with step, rate, time left, loss and metrics; where that is no terminal, a
- * plain line per epoch. NO_COLOR and TERM=dumb are respected. */
+ * plain line per epoch. NO_COLOR and TERM=dumb are respected. Classes that no training sample has are
+ * named first. */
 gr_callback gr_progress(void)
 {
     gr_callback c = make("progress", sizeof(progress));
+    c.begin = progress_begin;
     c.batch = progress_batch;
     c.epoch = progress_epoch;
     c.end = progress_end;

@@ -311,8 +311,8 @@ static void fill_in(gr_fit_options *o)
  *
  * Batches are drawn in a new order each epoch; order, shifts, dropout and split follow o.seed, so
  * that two runs with the same seeds end with the same bits, and so does one that was stopped and
- * goes on by o.resume from the checkpoint that it left, with more epochs if asked for. The model's
- * training flag is as before afterwards.
+ * goes on by o.resume from the checkpoint that it left, with more epochs if asked for and at the rate
+ * that it had. The model's training flag is as before afterwards.
  *
  * Errors, with gr_last_error saying epoch and batch: what cannot be recorded (a layer that refuses
  * the samples' shape), a loss that is not finite (the weights are those before that update, and a

@@ -247,6 +247,8 @@ for part in train t10k; do
     { idx 2049 7 && printf '\0\1\2\3\4\5\6'; } >"$work/mnist/$part-labels-idx1-ubyte"
 done
 expect 0 '61706 parameters' "$gradus" train lenet5 --data "$work/mnist" --epochs 1 --out "$work/m"
+holds 'classes that cannot be learned are named' \
+    grep -q 'no training sample is of class 7, nor of 2 others' "$work/stderr"
 expect 1 'trained on samples [1,28,28], the data has [1,8,8]' \
     "$gradus" predict --weights "$work/m/model.safetensors"
 expect 0 'outside of ops' \

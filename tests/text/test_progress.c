@@ -66,6 +66,8 @@ START_TEST(a_terminal_gets_a_bar_in_colour)
     if (!run_in_terminal()) return;
     ck_assert_ptr_nonnull(strstr(shown, "\033[36m======"));
     ck_assert_ptr_nonnull(strstr(shown, " 2/4 "));
+    ck_assert_ptr_nonnull(strstr(shown, "/s  "));
+    ck_assert_ptr_nonnull(strstr(shown, " s left  "));
     ck_assert_ptr_nonnull(strstr(shown, "loss 1.5"));
     ck_assert_ptr_nonnull(strstr(shown, "\r\033[Kepoch 1/2  loss 0.5  "));
 }
