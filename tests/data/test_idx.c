@@ -1,7 +1,6 @@
 /* test_idx.c - what the IDX reader takes and what it rejects. */
 /* SPDX-License-Identifier: MIT */
-#include "inject.h"
-#include "scratch.h"
+#include "fuzz.h"
 #include "suite.h"
 
 #include <gradus/data.h>
@@ -235,6 +234,24 @@ START_TEST(every_failed_file_operation_is_an_error_without_a_leak)
 }
 END_TEST
 
+static bool reads(const char *path)
+{
+    void *read;
+    gr_status status = gr_idx_read(path, &dtype, &shape, &read);
+    gr_free_memory(read);
+    return !status;
+}
+
+START_TEST(damaged_files_are_survived)
+{
+    size_t zipped;
+    unsigned char *packed = zip(matrix, sizeof matrix, &zipped);
+    fuzz("file.idx", matrix, sizeof matrix, reads);
+    fuzz("file.idx", packed, zipped, reads);
+    free(packed);
+}
+END_TEST
+
 SUITE("idx", scratch_begin, end, bytes_are_read_plain_and_zipped, signed_integers_become_int64,
       floats_keep_their_width, empty_arrays_and_scalars_are_valid, wrong_magic_numbers_are_rejected,
       files_cut_off_anywhere_are_rejected, bytes_behind_the_data_are_rejected,
@@ -242,4 +259,4 @@ SUITE("idx", scratch_begin, end, bytes_are_read_plain_and_zipped, signed_integer
       absurd_sizes_are_rejected_before_anything_is_allocated_for_them,
       highly_compressed_data_is_read, a_missing_file_is_named,
       every_failed_allocation_is_an_error_without_a_leak,
-      every_failed_file_operation_is_an_error_without_a_leak)
+      every_failed_file_operation_is_an_error_without_a_leak, damaged_files_are_survived)
