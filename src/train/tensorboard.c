@@ -64,8 +64,10 @@ static void add_histograms(gr__text *out, const gr_training *run)
     gr_model *m = gr_module_model(run->net);
     for (int i = 0; i < gr_model_params(m); i++) {
         const gr_param *p = gr_model_param(m, i);
-        gr__event_histogram(out, now(), run->history->n, gr_model_param_name(m, i),
-                            gr_param_dtype(p), gr_param_data(p), gr_shape_numel(gr_param_shape(p)));
+        const char *name = gr_model_param_name(m, i);
+        out->failed |= !*name; /* memory ran out while it was put together */
+        gr__event_histogram(out, now(), run->history->n, name, gr_param_dtype(p), gr_param_data(p),
+                            gr_shape_numel(gr_param_shape(p)));
     }
 }
 

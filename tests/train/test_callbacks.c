@@ -1,5 +1,6 @@
 /* test_callbacks.c - what is called when, and what the built-in callbacks do. */
 /* SPDX-License-Identifier: MIT */
+#include "inject.h"
 #include "scratch.h"
 #include "suite.h"
 #include "toy.h"
@@ -231,8 +232,66 @@ START_TEST(an_interrupt_finishes_the_step)
 }
 END_TEST
 
+/* --- failures --- */
+
+static gr_status fit_with_all(toy *t)
+{
+    const char *folder = scratch_folder();
+    gr_fit_options o = {.epochs = 2,
+                        .validation_split = 0.2,
+                        .callbacks = GR_CALLBACKS(
+                            gr_stop_on_interrupt(), gr_early_stop((gr_early_stop_options){0}),
+                            gr_on_plateau((gr_plateau){0}), gr_csv_log(scratch_path("log.csv")),
+                            gr_tensorboard(folder, (gr_tensorboard_options){.histograms = 1}),
+                            gr_checkpoint(scratch_path("c"), (gr_checkpoint_options){0}))};
+    return gr_fit(t->net, t->opt, data, o, NULL);
+}
+
+START_TEST(memory_that_runs_out_is_an_error_and_no_leak)
+{
+    inject_begin();
+    for (int64_t n = 0, done = 0; !done; n++) {
+        int64_t before = inject_live();
+        toy t = toy_new(1, 0.01);
+        inject_allocation(n);
+        gr_status status = fit_with_all(&t);
+        done = !inject_happened();
+        inject_none();
+        ck_assert_msg((status == GR_OK) == done, "allocation %d: status %d", (int)n, (int)status);
+        toy_free(&t);
+        ck_assert_int_eq(inject_live(), before);
+    }
+    inject_end();
+}
+END_TEST
+
+static void fail_files(inject_call call, const char *text)
+{
+    inject_begin();
+    for (int64_t n = 0, done = 0; !done; n++) {
+        toy t = toy_new(1, 0.01);
+        inject_file(call, n);
+        gr_status status = fit_with_all(&t);
+        done = !inject_happened();
+        inject_none();
+        ck_assert_int_eq(status, done ? GR_OK : GR_ERR_FILE);
+        ck_assert(done || strstr(gr_last_error(), text));
+        toy_free(&t);
+        ck_assert_int_eq(inject_open_files(), 0);
+    }
+    inject_end();
+}
+
+START_TEST(logs_that_cannot_be_written_end_the_training)
+{
+    fail_files(INJECT_WRITE, "cannot write");
+    fail_files(INJECT_SHORT_WRITE, "cannot write");
+}
+END_TEST
+
 SUITE("callbacks", setup, teardown, every_part_of_a_training_is_told,
       a_callback_stops_after_the_step, a_failing_callback_ends_the_training,
       callbacks_are_freed_when_options_are_refused, callbacks_that_cannot_be_are_refused,
       an_improvement_below_the_least_does_not_count, the_log_has_a_row_per_epoch,
-      a_plateau_lowers_the_rate, an_interrupt_finishes_the_step)
+      a_plateau_lowers_the_rate, an_interrupt_finishes_the_step,
+      memory_that_runs_out_is_an_error_and_no_leak, logs_that_cannot_be_written_end_the_training)

@@ -158,6 +158,51 @@ START_TEST(ten_epochs_and_ten_more_are_twenty)
 }
 END_TEST
 
+static gr_status fail_batch(void *self, gr_training *run)
+{
+    const stop_at *s = self;
+    return run->step == s->step ? GR_ERR_STATE : GR_OK;
+}
+
+START_TEST(a_training_that_failed_goes_on_from_the_last_few_steps)
+{
+    toy a = toy_new(1, 0.02), b = toy_new(1, 0.02), c = toy_new(2, 0.02);
+    stop_at seventh = {7};
+    gr_callback crash = {.name = "crash", .batch = fail_batch, .self = &seventh};
+    gr_checkpoint_options often = {.epochs = -1, .steps = 3};
+    gr_fit_options o = {.epochs = 2, .seed = 3};
+    expect_ok(gr_fit(a.net, a.opt, data, o, NULL));
+    o.callbacks = GR_CALLBACKS(gr_checkpoint(scratch_path("c.safetensors"), often), crash);
+    ck_assert_int_eq(gr_fit(b.net, b.opt, data, o, NULL), GR_ERR_STATE);
+    o = (gr_fit_options){.epochs = 2, .seed = 3, .resume = scratch_path("c.safetensors")};
+    expect_ok(gr_fit(c.net, c.opt, data, o, NULL));
+    ck_assert_int_eq(gr_optimizer_steps(c.opt), 20);
+    expect_equal(a.model, c.model);
+    toy_free(&a);
+    toy_free(&b);
+    toy_free(&c);
+}
+END_TEST
+
+START_TEST(a_checkpoint_of_the_best_epoch_stays_at_that)
+{
+    toy t = toy_new(1, 0.5);
+    gr_history h, again;
+    gr_checkpoint_options best = {.best = true};
+    gr_fit_options o = options(12);
+    o.callbacks = GR_CALLBACKS(gr_checkpoint(scratch_path("c.safetensors"), best));
+    expect_ok(gr_fit(t.net, t.opt, data, o, &h));
+    o = options(h.best + 1);
+    o.resume = scratch_path("c.safetensors");
+    expect_ok(gr_fit(t.net, t.opt, data, o, &again)); /* nothing is left to do */
+    ck_assert_int_eq(again.n, h.best + 1);
+    ck_assert_double_eq(again.epochs[h.best].val_loss, h.epochs[h.best].val_loss);
+    gr_history_release(&h);
+    gr_history_release(&again);
+    toy_free(&t);
+}
+END_TEST
+
 /* --- what cannot go on --- */
 
 static void save_two_epochs(void)
@@ -337,8 +382,9 @@ END_TEST
 
 SUITE("checkpoint", setup, teardown, a_training_goes_on_from_the_end_of_an_epoch,
       a_training_goes_on_from_the_middle_of_an_epoch, a_schedule_goes_on,
-      ten_epochs_and_ten_more_are_twenty, other_options_are_named, what_is_no_checkpoint_is_refused,
-      another_architecture_is_refused_and_nothing_changed, the_last_good_checkpoint_stays,
-      weights_that_are_not_finite_are_not_saved,
+      ten_epochs_and_ten_more_are_twenty, a_training_that_failed_goes_on_from_the_last_few_steps,
+      a_checkpoint_of_the_best_epoch_stays_at_that, other_options_are_named,
+      what_is_no_checkpoint_is_refused, another_architecture_is_refused_and_nothing_changed,
+      the_last_good_checkpoint_stays, weights_that_are_not_finite_are_not_saved,
       a_checkpoint_that_cannot_be_written_ends_the_training,
       memory_that_runs_out_while_going_on_is_an_error_and_no_leak)
