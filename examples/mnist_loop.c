@@ -6,12 +6,12 @@
 int main(void)
 {
     gr_dataset *data = gr_digits();
-    gr_loader *loader = data ? gr_loader_new(data, (gr_loader_options){.batch = 100, .shuffle = true}) : NULL;
+    gr_loader *loader =
+        data ? gr_loader_new(data, (gr_loader_options){.batch = 100, .shuffle = true}) : NULL;
     gr_model *m = gr_model_new();
-    gr_module *net = gr_sequential(m, GR_LIST(
-        gr_linear_layer(m, 64, 500), gr_relu_layer(m),
-        gr_linear_layer(m, 500, 500), gr_relu_layer(m),
-        gr_linear_layer(m, 500, 10)));
+    gr_module *net = gr_sequential(m, GR_LIST(gr_linear_layer(m, 64, 500), gr_relu_layer(m),
+                                              gr_linear_layer(m, 500, 500), gr_relu_layer(m),
+                                              gr_linear_layer(m, 500, 10)));
     gr_optimizer *adam = gr_adam(m, (gr_adam_options){0});
     gr_graph *g = gr_graph_new();
     gr_status status = loader ? GR_OK : GR_ERR_MEMORY;

@@ -23,12 +23,16 @@ static gr_status fit(gr_module *net, gr_optimizer *opt, const gr_parts *parts, g
 {
     /* [fit] */
     gr_callback best = {.name = "best", .epoch = say_best, .self = "best so far"};
-    return gr_fit(net, opt, parts->train, (gr_fit_options){
-        .epochs = 12, .batch = 32, .validation = parts->validation,
-        .metrics = GR_MEASURE(gr_metric_top_k(3)),
-        .loader.augment = {.rotate = 5},
-        .callbacks = GR_CALLBACKS(best, gr_stop_on_interrupt(),
-                                  gr_early_stop((gr_early_stop_options){.patience = 3}))}, h);
+    return gr_fit(net, opt, parts->train,
+                  (gr_fit_options){.epochs = 12,
+                                   .batch = 32,
+                                   .validation = parts->validation,
+                                   .metrics = GR_MEASURE(gr_metric_top_k(3)),
+                                   .loader.augment = {.rotate = 5},
+                                   .callbacks = GR_CALLBACKS(best, gr_stop_on_interrupt(),
+                                                             gr_early_stop((gr_early_stop_options){
+                                                                 .patience = 3}))},
+                  h);
     /* [end] */
 }
 
@@ -51,12 +55,14 @@ static gr_status trial(void *user, const double *x, int budget, double *score)
 
 static gr_status search(gr_parts *parts)
 {
-    const gr_dimension space[] = {{.name = "lr", .low = 1e-4, .high = 1, .log = true},
-                                  {.name = "hidden", .low = 8, .high = 64, .log = true, .whole = true}};
+    const gr_dimension space[] = {
+        {.name = "lr", .low = 1e-4, .high = 1, .log = true},
+        {.name = "hidden", .low = 8, .high = 64, .log = true, .whole = true}};
     char table[4096];
     gr_search_results r;
-    gr_status status = gr_search(space, 2, trial, parts, (gr_search_options){
-        .kind = GR_SEARCH_HALVING, .trials = 9, .budget = 3, .seed = 1}, &r);
+    gr_status status = gr_search(
+        space, 2, trial, parts,
+        (gr_search_options){.kind = GR_SEARCH_HALVING, .trials = 9, .budget = 3, .seed = 1}, &r);
     if (!status && gr_search_text(&r, table, sizeof table)) printf("%s", table);
     gr_search_release(&r);
     return status;

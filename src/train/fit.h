@@ -30,7 +30,7 @@ typedef struct gr__fit {
     int n_callbacks;
     gr__sums sums;
     gr__place place; /* as it is saved */
-    bool loading; /* a checkpoint is being read */
+    bool loading;    /* a checkpoint is being read */
 } gr__fit;
 
 static inline gr__fit *gr__fit_of(gr_training *run)

@@ -9,10 +9,12 @@
 /* A batch in a graph: what the network gives, and what it should have given. */
 typedef struct gr__recorded {
     gr_tensor *output;
-    gr_tensor *target; /* int64 [n] classes, float32 [n, shape], or int64 [n, length] tokens; or NULL */
-    gr_tensor *soft;   /* [n, classes] shares of classes, or NULL */
-    gr_tensor *weight; /* of samples [n] or, where some are padding, of tokens [n, length]; or NULL */
-    double count;      /* what a mean is over: samples, or tokens */
+    gr_tensor
+        *target; /* int64 [n] classes, float32 [n, shape], or int64 [n, length] tokens; or NULL */
+    gr_tensor *soft; /* [n, classes] shares of classes, or NULL */
+    gr_tensor
+        *weight;  /* of samples [n] or, where some are padding, of tokens [n, length]; or NULL */
+    double count; /* what a mean is over: samples, or tokens */
 } gr__recorded;
 
 /* What is to be measured of it. */

@@ -178,7 +178,7 @@ START_TEST(results_become_a_table_and_files)
     ck_assert_uint_eq(n, strlen(text));
     ck_assert_ptr_nonnull(strstr(text, "layers"));
     const char *row = strchr(text, '\n') + 1;
-    row = strchr(row, '\n') + 1; /* below the head and its line */
+    row = strchr(row, '\n') + 1;     /* below the head and its line */
     ck_assert_int_eq(atoi(row), 11); /* the best comes first */
     ck_assert_int_eq(gr_search_save(&r, scratch_path("r.json")), GR_OK);
     ck_assert_int_eq(gr_search_save(&r, scratch_path("r.csv")), GR_OK);
