@@ -86,7 +86,7 @@ static gr_status read_corpus(const request *q, corpus *c)
     char *text;
     size_t bytes;
     int64_t *ids = NULL, n = 0;
-    *c = (corpus){NULL};
+    *c = (corpus){.vocabulary = NULL};
     gr_status status = gr_text_read(q->data, &text, &bytes);
     if (status) return status;
     c->vocabulary = gr_vocabulary_build(text, bytes, (gr_vocabulary_options){0});

@@ -29,6 +29,7 @@ static gr_status begin(void *self, gr_training *run)
     (void)run;
     interrupted = 0;
     sigemptyset(&action.sa_mask);
+    if (sigaction(SIGINT, NULL, &s->before) || s->before.sa_handler == SIG_IGN) return GR_OK;
     s->installed = sigaction(SIGINT, &action, &s->before) == 0;
     return GR_OK;
 }
@@ -50,8 +51,9 @@ static gr_status end(void *self, gr_training *run, gr_status status)
 }
 
 /* Ctrl-C (SIGINT) lets the step be finished and ends the training as run->stop does: checkpoints are
- * saved, and the history says `interrupted`. A second one has its usual effect at once. The handler
- * that was there before is put back at the end. Put it before gr_checkpoint. */
+ * saved, and the history says `interrupted`. A second one has its usual effect at once. Where the
+ * signal is ignored, as in the background of a script, it stays so. The handler that was there before
+ * is put back at the end. Put it before gr_checkpoint. */
 gr_callback gr_stop_on_interrupt(void)
 {
     gr_callback c = {

@@ -219,6 +219,7 @@ START_TEST(an_interrupt_finishes_the_step)
     toy t = toy_new(1, 0.01);
     gr_history h;
     struct sigaction before, after;
+    signal(SIGINT, SIG_DFL); /* a script's background job begins with it ignored */
     sigaction(SIGINT, NULL, &before);
     gr_callback press = {.name = "press", .batch = raise_interrupt};
     gr_fit_options o = {.epochs = 3, .callbacks = GR_CALLBACKS(press, gr_stop_on_interrupt())};
@@ -228,6 +229,18 @@ START_TEST(an_interrupt_finishes_the_step)
     sigaction(SIGINT, NULL, &after);
     ck_assert(after.sa_handler == before.sa_handler);
     gr_history_release(&h);
+    toy_free(&t);
+}
+END_TEST
+
+START_TEST(an_interrupt_that_is_ignored_stays_ignored)
+{
+    toy t = toy_new(1, 0.01);
+    gr_callback press = {.name = "press", .batch = raise_interrupt};
+    signal(SIGINT, SIG_IGN);
+    gr_fit_options o = {.epochs = 3, .callbacks = GR_CALLBACKS(press, gr_stop_on_interrupt())};
+    ck_assert_int_eq(gr_fit(t.net, t.opt, data, o, NULL), GR_OK);
+    ck_assert_int_eq(gr_optimizer_steps(t.opt), 30);
     toy_free(&t);
 }
 END_TEST
@@ -294,4 +307,5 @@ SUITE("callbacks", setup, teardown, every_part_of_a_training_is_told,
       callbacks_are_freed_when_options_are_refused, callbacks_that_cannot_be_are_refused,
       an_improvement_below_the_least_does_not_count, the_log_has_a_row_per_epoch,
       a_plateau_lowers_the_rate, an_interrupt_finishes_the_step,
-      memory_that_runs_out_is_an_error_and_no_leak, logs_that_cannot_be_written_end_the_training)
+      an_interrupt_that_is_ignored_stays_ignored, memory_that_runs_out_is_an_error_and_no_leak,
+      logs_that_cannot_be_written_end_the_training)
