@@ -99,10 +99,11 @@ gr_callback gr_early_stop(gr_early_stop_options o)
 
 static gr_status csv_epoch(void *self, gr_training *run)
 {
-    return gr_history_csv(run->history, self);
+    return gr__history_csv(run->history, run->options->metrics, self);
 }
 
-/* Writes the history so far to a CSV file after each epoch: complete at any time. path is copied. */
+/* Writes the history so far, with a column for each metric, to a CSV file after each epoch: complete
+ * at any time. path is copied. */
 gr_callback gr_csv_log(const char *path)
 {
     gr_callback c = {.name = "csv_log", .epoch = csv_epoch, .free = gr__free};

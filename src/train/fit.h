@@ -54,4 +54,9 @@ const char *gr__spoiled_param(gr_model *m);
 /* Goes on from a checkpoint, or leaves everything as it is and says why it cannot. */
 gr_status gr__resume(gr__fit *f, const char *path);
 
+/* --- report.c --- */
+
+/* gr_history_csv with two more columns for each metric; metrics may be NULL. */
+gr_status gr__history_csv(const gr_history *h, const gr_metric *metrics, const char *path);
+
 #endif

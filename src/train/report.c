@@ -1,38 +1,58 @@
 /* report.c - what became of a training: the history as a file, learning curves, bias and variance. */
 /* SPDX-License-Identifier: MIT */
-#include "base.h"
 #include "csv.h"
+#include "fit.h"
 #include "plot.h"
 #include "table.h"
 
-#include <gradus/measure.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 /* --- the history --- */
 
-/* Writes one row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, lr, seconds. */
-gr_status gr_history_csv(const gr_history *h, const char *path)
+static void add_names(gr__csv *c, const gr_metric *metrics)
 {
     static const char *const columns[] = {"epoch",        "loss", "accuracy", "val_loss",
                                           "val_accuracy", "lr",   "seconds"};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) gr__csv_text(c, columns[i]);
+    for (int i = 0; metrics && metrics[i].name; i++) {
+        char name[160];
+        gr__csv_text(c, metrics[i].name);
+        snprintf(name, sizeof name, "val_%s", metrics[i].name);
+        gr__csv_text(c, name);
+    }
+    gr__csv_row(c);
+}
+
+static void add_epoch(gr__csv *c, const gr_epoch *e, const gr_metric *metrics)
+{
+    const double numbers[] = {e->loss,         e->accuracy, e->val_loss,
+                              e->val_accuracy, e->lr,       e->seconds};
+    gr__csv_int(c, e->epoch);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) gr__csv_number(c, numbers[i]);
+    for (int i = 0; metrics && metrics[i].name; i++) {
+        gr__csv_number(c, e->metric[i]);
+        gr__csv_number(c, e->val_metric[i]);
+    }
+    gr__csv_row(c);
+}
+
+gr_status gr__history_csv(const gr_history *h, const gr_metric *metrics, const char *path)
+{
     gr__text t = {0};
     gr__csv c = {.out = &t};
-    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) gr__csv_text(&c, columns[i]);
-    gr__csv_row(&c);
-    for (int i = 0; i < h->n; i++) {
-        const gr_epoch *e = &h->epochs[i];
-        const double numbers[] = {e->loss,         e->accuracy, e->val_loss,
-                                  e->val_accuracy, e->lr,       e->seconds};
-        gr__csv_int(&c, e->epoch);
-        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
-            gr__csv_number(&c, numbers[k]);
-        gr__csv_row(&c);
-    }
+    add_names(&c, metrics);
+    for (int i = 0; i < h->n; i++) add_epoch(&c, &h->epochs[i], metrics);
     gr_status status = gr__text_save(&t, path);
     gr__text_release(&t);
     return status;
+}
+
+/* Writes one row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, lr, seconds. */
+gr_status gr_history_csv(const gr_history *h, const char *path)
+{
+    return gr__history_csv(h, NULL, path);
 }
 
 enum { LOSS, VAL_LOSS, ACCURACY, VAL_ACCURACY, CURVES };

@@ -181,13 +181,16 @@ START_TEST(the_log_has_a_row_per_epoch)
     toy t = toy_new(1, 0.01);
     gr_fit_options o = {.epochs = 3,
                         .validation_split = 0.2,
+                        .metrics = GR_MEASURE(gr_metric_top_k(3)),
                         .callbacks = GR_CALLBACKS(gr_csv_log(scratch_path("log.csv")))};
     ck_assert_int_eq(gr_fit(t.net, t.opt, data, o, NULL), GR_OK);
     size_t bytes;
     char *text = scratch_read("log.csv", &bytes);
     ck_assert_ptr_nonnull(text);
-    ck_assert_int_eq(strncmp(text, "epoch,loss,accuracy,val_loss,val_accuracy,lr,seconds\n1,", 55),
-                     0);
+    static const char head[] = "epoch,loss,accuracy,val_loss,val_accuracy,lr,seconds,"
+                               "top_k,val_top_k\n1,";
+    ck_assert_int_eq(strncmp(text, head, sizeof head - 1), 0);
+    ck_assert_ptr_nonnull(strstr(text, ",1,1\n2,")); /* one of three classes is among three */
     int rows = 0;
     for (const char *at = text; (at = strchr(at, '\n')); at++) rows++;
     ck_assert_int_eq(rows, 4);
