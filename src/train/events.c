@@ -109,7 +109,7 @@ static void add_value(gr__text *out, double time, int64_t step, const char *tag,
 {
     gr__text event = {0}, summary = {0}, whole = {0};
     add_message(&whole, 1, tag, strlen(tag));
-    gr__text_add_bytes(&whole, value->data, value->len);
+    if (value->len) gr__text_add_bytes(&whole, value->data, value->len); /* none: memory is out */
     add_message(&summary, 1, whole.data, whole.len);
     add_double(&event, 1, time);
     add_key(&event, 2, VARINT);
