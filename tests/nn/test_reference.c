@@ -303,7 +303,7 @@ static void compare(const struct reference *r, gr_dtype dtype, double tolerance)
     if (dtype == GR_F32) compare_saved(&t);
     take_inputs(&t);
     r->run(&t);
-    char key[8];
+    char key[16];
     for (int k = 0; k < t.n_out; k++) {
         snprintf(key, sizeof key, "%d", k);
         same_tensor(&t, "out", key, t.y[k]);
