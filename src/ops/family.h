@@ -4,15 +4,9 @@
 #ifndef GR__FAMILY_H
 #define GR__FAMILY_H
 
+#include "clones.h"
 #include "tape.h"
 #include <gradus/ops.h>
-
-/* Compiled once per instruction set, chosen when the program is loaded. */
-#ifdef GRADUS_CLONES
-#define GR__CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define GR__CLONES
-#endif
 
 /* The one-line table of element-wise functions: `expr` in x (and a, for the attribute) of type T
  * makes NAME_f32 and NAME_f64; LET(T) declares what it uses besides. */

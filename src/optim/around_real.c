@@ -54,7 +54,7 @@ GR__CLONES static void AROUND(cut_negative)(int64_t n, void *weights)
     for (int64_t i = 0; i < n; i++) w[i] = w[i] < 0 ? 0 : w[i];
 }
 
-GR__CLONES static void AROUND(scale)(int64_t n, void *weights, double factor)
+GR__CLONES static void AROUND(scale_row)(int64_t n, void *weights, double factor)
 {
     REAL *w = weights;
     for (int64_t i = 0; i < n; i++) w[i] *= (REAL)factor;
@@ -74,5 +74,5 @@ static void AROUND(fill)(int64_t n, void *values, double value)
 }
 
 const gr__around AROUND_RULES = {AROUND(tune),         AROUND(sum_squares), AROUND(all_zero),
-                                 AROUND(cut_negative), AROUND(scale),       AROUND(blend),
+                                 AROUND(cut_negative), AROUND(scale_row),   AROUND(blend),
                                  AROUND(fill)};

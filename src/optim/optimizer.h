@@ -4,14 +4,8 @@
 #define GR__OPTIMIZER_H
 
 #include "base.h"
+#include "clones.h"
 #include <gradus/optim.h>
-
-/* Compiled once per instruction set, chosen when the program is loaded. */
-#ifdef GRADUS_CLONES
-#define GR__CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define GR__CLONES
-#endif
 
 enum { GR__CHUNK = 16384 }; /* elements that one thread takes at a time */
 

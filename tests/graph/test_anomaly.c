@@ -151,8 +151,8 @@ static gr_tensor *branches(void)
 {
     gr_tensor *x = AT(SOURCE(rows, 6));
     x = AT(gr_matmul(x, gr_use(g, weight)));
-    gr_tensor *y = AT(
-        gr_where(gr_greater(x, gr_zeros(g, GR_F64, GR_SHAPE(1))), gr_exp(x), gr_scale(x, 2)));
+    gr_tensor *zero = AT(gr_zeros(g, GR_F64, GR_SHAPE(1))); /* AT: on one line, for __LINE__ */
+    gr_tensor *y = AT(gr_where(gr_greater(x, zero), gr_exp(x), gr_scale(x, 2)));
     y = AT(gr_maximum(y, gr_pow(gr_abs(x), gr_full(g, GR_F64, GR_SHAPE(1), 1.5))));
     return AT(gr_logsumexp(y, GR_AXES(0, 1), false));
 }
