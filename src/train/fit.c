@@ -6,7 +6,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "fit.h"
 #include "progress.h"
-#include "split.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -137,10 +136,11 @@ static gr_status divide(gr__fit *f)
 {
     f->validation = f->o.validation;
     if (f->o.validation_split == 0) return GR_OK;
-    gr_status status = gr__split(f->train, f->o.validation_split, f->o.seed, &f->rest, &f->part);
+    const gr_split_options o = {.validation = f->o.validation_split, .seed = f->o.seed};
+    gr_status status = gr_split_dataset(f->train, o, &f->parts);
     if (status) return status;
-    f->train = f->rest;
-    f->validation = f->part;
+    f->train = f->parts.train;
+    f->validation = f->parts.validation;
     return GR_OK;
 }
 
@@ -184,8 +184,7 @@ static void release(gr__fit *f)
     gr_loader_free(f->loader);
     gr_loader_free(f->val_loader);
     gr_graph_free(f->graph);
-    gr_dataset_free(f->rest);
-    gr_dataset_free(f->part);
+    gr_parts_release(&f->parts);
 }
 
 /* --- an epoch --- */

@@ -22,7 +22,7 @@ typedef struct gr__fit {
     gr__measures measures;
     const void *site;
     const gr_dataset *train, *validation; /* validation NULL: none */
-    gr_dataset *rest, *part;              /* of a split; NULL: none */
+    gr_parts parts;                       /* of a split */
     gr_loader *loader;
     gr_loader *val_loader;
     gr_graph *graph;
