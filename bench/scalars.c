@@ -47,7 +47,8 @@ int main(int argc, char **argv)
     for (long steps = 1000; steps <= 1000000; steps *= 10) {
         double best[2] = {INFINITY, INFINITY};
         for (int r = 0; r < rounds; r++)
-            for (int read = 0; read < 2; read++) best[read] = fmin(best[read], pass(g, p, steps, read));
+            for (int read = 0; read < 2; read++)
+                best[read] = fmin(best[read], pass(g, p, steps, read));
         const double ops = (double)(OPS_PER_STEP * steps);
         printf("%8ld  %12.1f  %12.1f\n", steps, best[0] / ops, best[1] / ops);
         fine &= isfinite(best[0]) && isfinite(best[1]);

@@ -70,6 +70,7 @@ void gr__arena_release(gr__arena *a)
 size_t gr__arena_bytes(const gr__arena *a)
 {
     size_t bytes = a->used;
-    for (const gr__block *b = a->first; a->current && b != a->current; b = b->next) bytes += b->bytes;
+    for (const gr__block *b = a->first; a->current && b != a->current; b = b->next)
+        bytes += b->bytes;
     return bytes;
 }

@@ -14,10 +14,11 @@ gr_status gr__fail_memory(size_t bytes);
 
 /* --- memory: everything the library allocates comes from here --- */
 
-void *gr__alloc(size_t bytes);   /* 64-byte aligned, NULL (and the error set) when memory is out */
-void *gr__calloc(size_t bytes);  /* the same, zeroed */
-void gr__free(void *memory);     /* NULL is fine */
-void *gr__grow(void *memory, size_t old_bytes, size_t bytes); /* moves; on NULL `memory` is untouched */
+void *gr__alloc(size_t bytes);  /* 64-byte aligned, NULL (and the error set) when memory is out */
+void *gr__calloc(size_t bytes); /* the same, zeroed */
+void gr__free(void *memory);    /* NULL is fine */
+void *gr__grow(void *memory, size_t old_bytes,
+               size_t bytes); /* moves; on NULL `memory` is untouched */
 char *gr__strdup(const char *text);
 
 /* --- files --- */
@@ -70,7 +71,8 @@ typedef struct gr__arena {
 void *gr__arena_alloc(gr__arena *a, size_t bytes); /* 16-byte aligned; NULL when memory is out */
 void gr__arena_reset(gr__arena *a);                /* O(1); keeps the blocks */
 void gr__arena_release(gr__arena *a);
-size_t gr__arena_bytes(const gr__arena *a);        /* handed out since the reset, with what was left over */
+size_t
+gr__arena_bytes(const gr__arena *a); /* handed out since the reset, with what was left over */
 
 /* --- buffers: recycled storage of large values --- */
 

@@ -8,7 +8,7 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[GR_DTYPES] = {
-    [GR_F32] = {"float32", 4}, [GR_F64] = {"float64", 8},  [GR_I64] = {"int64", 8},
+    [GR_F32] = {"float32", 4}, [GR_F64] = {"float64", 8}, [GR_I64] = {"int64", 8},
     [GR_U8] = {"uint8", 1},    [GR_BOOL] = {"bool", 1},
 };
 

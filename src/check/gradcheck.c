@@ -80,8 +80,7 @@ void gr__check_function(const gr__input *in, int n, gr__recipe *recipe, void *us
                         gr_check_options o, gr_check_report *report)
 {
     gr__recorded r;
-    if (!o.stages)
-        o.stages = GR_CHECK_STRUCTURE | GR_CHECK_GRADIENT | GR_CHECK_FORWARD;
+    if (!o.stages) o.stages = GR_CHECK_STRUCTURE | GR_CHECK_GRADIENT | GR_CHECK_FORWARD;
     if (gr__recorded_init(&r, in, n, recipe, user, o.seed)) gr__check_stages(&r, o, report);
     else gr__report_fault(report, &r.f);
     gr__recorded_release(&r);

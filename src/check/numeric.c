@@ -135,7 +135,7 @@ static void extrapolate(double *row, const double *above, int i, double h, gr__s
  * largest says the most. */
 gr__footing gr__ridders(gr__probe *p, double h, gr__slope *s)
 {
-    double (*table)[GR__ROWS] = s->table;
+    double(*table)[GR__ROWS] = s->table;
     const double first = h;
     bool moves = false;
     *s = (gr__slope){.e = INFINITY};
@@ -252,8 +252,7 @@ static double moved_size(const gr__probe *p)
 {
     double size = 0;
     for (int64_t i = 0; i < p->f->n_y; i++)
-        if (p->plus[i] != p->minus[i])
-            size += fabs(p->v[i]) * p->like[i];
+        if (p->plus[i] != p->minus[i]) size += fabs(p->v[i]) * p->like[i];
     return size;
 }
 

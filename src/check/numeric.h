@@ -22,8 +22,8 @@ enum { GR__ROWS = GR_CHECK_ROWS };
 #define GR__EPS 2.2e-16
 
 typedef struct gr__slope {
-    double n, e;             /* the derivative and its estimated error */
-    double h;                /* the smallest step that it rests on */
+    double n, e;                                      /* the derivative and its estimated error */
+    double h;                                         /* the smallest step that it rests on */
     double step[GR__ROWS], table[GR__ROWS][GR__ROWS]; /* row i extrapolates from i + 1 steps */
     double second[GR__ROWS]; /* phi(h) - 2 phi(0) + phi(-h), h falling by GR__FACTOR */
 } gr__slope;

@@ -193,8 +193,10 @@ static void blame_arrangement(const op_case *c, gr_check_report *r)
                              "right for two tensors, wrong for one passed twice: a contribution "
                              "is missing");
     else
-        gr__report_diagnosis(r, "stride", "right for row-major inputs, wrong for %s ones: a stride "
-                             "is ignored", c->layout->name);
+        gr__report_diagnosis(r, "stride",
+                             "right for row-major inputs, wrong for %s ones: a stride "
+                             "is ignored",
+                             c->layout->name);
 }
 
 static void add_case(op_case *c, const char *layout, int number, gr_check_options o,

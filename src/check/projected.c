@@ -23,10 +23,10 @@ enum { RETRIES = 4, CONFIRMATIONS = 2, MOST_ROUNDS = 64 };
 
 typedef struct work {
     gr__probe probe;
-    double *g;   /* vjp(v) */
-    double norm; /* ||g o u|| */
+    double *g;       /* vjp(v) */
+    double norm;     /* ||g o u|| */
     char owner[128]; /* of a kink in the way */
-    double ratio; /* analytic / numeric, where all rounds agree on it; else NaN */
+    double ratio;    /* analytic / numeric, where all rounds agree on it; else NaN */
 } work;
 
 typedef struct outcome {

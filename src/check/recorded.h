@@ -48,7 +48,7 @@ typedef struct gr__recorded {
     bool in_c;    /* one of them gives its backward as a C function: no forward mode */
     bool observing;
     enum { GR__OFF, GR__NOTE, GR__COMPARE } noting; /* see trace.c: */
-    uint64_t *sides; /* of each node with kinks */
+    uint64_t *sides;                                /* of each node with kinks */
     int n_sides, most_sides;
     char *owner; /* text: whose side has changed */
     size_t owner_size;

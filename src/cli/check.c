@@ -93,7 +93,9 @@ static int parse(int argc, char **argv, request *q)
         {"tap", &option_flag, &q->tap, NULL, "TAP, version 13", 0, 0},
         {0}};
     const usage u = {"check", "check the gradients of all ops, or of a trained network",
-                     NULL, NULL, NULL, options, more};
+                     NULL,    NULL,
+                     NULL,    options,
+                     more};
     *q = (request){.data = "digits", .order = 1, .seed = 1, .batch = 8, .timeout = 60};
     int stop = options_parse(&u, argc, argv);
     if (stop) return stop;

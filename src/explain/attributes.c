@@ -90,7 +90,8 @@ static void add_field(gr__text *t, const gr_field *f, const char *value)
     gr__text_add(t, "%s%s ", t->len ? "  " : "", f->name);
     for (size_t i = 0; i < count; i++) {
         char text[256];
-        if (f->type == GR_FIELD_ENUM) snprintf(text, sizeof text, "%s", f->names[*(const int *)value]);
+        if (f->type == GR_FIELD_ENUM)
+            snprintf(text, sizeof text, "%s", f->names[*(const int *)value]);
         else type->print(value + i * type->size, text, sizeof text);
         gr__text_add(t, "%s%s", i ? "," : "", text);
     }

@@ -85,7 +85,8 @@ static void add_escaped(gr__text *t, const char *s)
 /* Between quotes: what would end them is replaced. */
 static void add_quoted(gr__text *t, const char *s)
 {
-    for (; *s; s++) gr__text_add(t, "%c", *s == '"' || *s == '\\' || (unsigned char)*s < ' ' ? '_' : *s);
+    for (; *s; s++)
+        gr__text_add(t, "%c", *s == '"' || *s == '\\' || (unsigned char)*s < ' ' ? '_' : *s);
 }
 
 static const char *param_name(gr_model *m, const gr_param *p)

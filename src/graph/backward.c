@@ -27,9 +27,8 @@ static bool check_cotangent(const gr_node *node, int i, const gr_tensor *dx)
     else if (dx->dtype != x->dtype || !gr_shape_equal(dx->shape, x->shape))
         gr__fail_at(g, GR_ERR_ARGUMENT, node->site,
                     "%s: its VJP gave a cotangent of %s %s for input %d, which is %s %s",
-                    node->op->name, gr_dtype_name((gr_dtype)dx->dtype),
-                    gr_shape_text(dx->shape, a), i, gr_dtype_name((gr_dtype)x->dtype),
-                    gr_shape_text(x->shape, b));
+                    node->op->name, gr_dtype_name((gr_dtype)dx->dtype), gr_shape_text(dx->shape, a),
+                    i, gr_dtype_name((gr_dtype)x->dtype), gr_shape_text(x->shape, b));
     return g->status == GR_OK;
 }
 
@@ -151,8 +150,7 @@ static void mark_reach(gr_node *first, const gr_node *last, uint32_t sweep)
     for (gr_node *node = first; node; node = node->next) {
         bool reached = false;
         const int n = blocks(node) ? 0 : node->n_in;
-        for (int i = 0; i < n && !reached; i++)
-            reached = node->in[i]->reach == sweep;
+        for (int i = 0; i < n && !reached; i++) reached = node->in[i]->reach == sweep;
         for (int i = 0; i < node->n_out && reached; i++) node->out[i].reach = sweep;
         if (node == last) break;
     }
@@ -231,7 +229,7 @@ static void forget_cotangents(gr_node *first, const gr_node *last)
 }
 
 gr_status gr__sweep(gr_graph *g, gr_tensor *const *y, gr_tensor *const *dy, int n_y,
-                            gr_tensor *const *x, int n_x, gr_tensor **dx)
+                    gr_tensor *const *x, int n_x, gr_tensor **dx)
 {
     uint32_t sweep = ++g->epoch;
     gr_node *first = oldest(x, n_x), *last = newest(y, n_y);

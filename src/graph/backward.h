@@ -7,7 +7,7 @@
 
 /* dx[i]: the cotangent of x[i], NULL where no y depends on it. All arguments were checked. */
 gr_status gr__sweep(gr_graph *g, gr_tensor *const *y, gr_tensor *const *dy, int n_y,
-                            gr_tensor *const *x, int n_x, gr_tensor **dx);
+                    gr_tensor *const *x, int n_x, gr_tensor **dx);
 /* The same for one y and the leaves of all trainable parameters: one walk less over the tape. */
 gr_status gr__sweep_params(gr_graph *g, gr_tensor *y, gr_tensor *dy, gr_tensor *const *x, int n,
                            gr_tensor **dx);

@@ -30,12 +30,12 @@ const gr_op gr__fill_op = {
 /* --- acc --- */
 
 /* y may be x[0]. */
-#define ACC(NAME, T)                                                                               \
-    static void NAME(const gr_tile *t)                                                             \
-    {                                                                                              \
-        const T *a = t->x[0], *b = t->x[1];                                                        \
-        T *y = t->y;                                                                               \
-        for (int64_t i = 0; i < t->n; i++) y[i] = a[i] + b[i];                                     \
+#define ACC(NAME, T)                                           \
+    static void NAME(const gr_tile *t)                         \
+    {                                                          \
+        const T *a = t->x[0], *b = t->x[1];                    \
+        T *y = t->y;                                           \
+        for (int64_t i = 0; i < t->n; i++) y[i] = a[i] + b[i]; \
     }
 ACC(acc_f32, float)
 ACC(acc_f64, double)

@@ -31,7 +31,7 @@ typedef struct tile_step {
     int n_in;
     bool narrowed; /* float64 results stored as float32 */
     size_t y_size;
-    char *y; /* NULL: only later steps read it */
+    char *y;                                  /* NULL: only later steps read it */
     bool (*finite)(const void *y, int64_t n); /* NULL: nobody asks */
     uint8_t *unfit;                           /* told of pieces that are not */
     tile_input in[GR_MAX_TILE_INPUTS];
@@ -252,7 +252,8 @@ static bool passes_on(const gr__group *group, const gr_tensor *t)
 {
     const gr_graph *g = t->graph;
     int32_t reads = 0;
-    if ((t->flags & (GR__KEEP | GR__BOUND)) || (!g->backward && (t->flags & GR__SAVED))) return false;
+    if ((t->flags & (GR__KEEP | GR__BOUND)) || (!g->backward && (t->flags & GR__SAVED)))
+        return false;
     for (int k = 0; k < group->n; k++)
         for (int i = 0; i < group->node[k]->n_in; i++) reads += group->node[k]->in[i] == t;
     return t->epoch == g->epoch && t->uses == reads;

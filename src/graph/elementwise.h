@@ -22,7 +22,8 @@ bool gr__group_run(gr__group *group, gr_node **failed);
 
 /* Gives the first n nodes of a group that has run their values in memory; false: out of memory. */
 bool gr__group_show(const gr__group *group, int n, gr_node **failed);
-bool gr__anomaly_group(const gr__group *group); /* as gr__anomaly_verdict, of a group that has run */
+bool gr__anomaly_group(
+    const gr__group *group); /* as gr__anomaly_verdict, of a group that has run */
 
 void gr__add_into(void *sum, const gr_value *x); /* sum: row-major, of the dtype of x */
 

@@ -186,7 +186,8 @@ double gr_item(gr_tensor *t)
     if (!g) return NAN;
     if (gr_shape_numel(t->shape) != 1) {
         char text[GR_SHAPE_TEXT];
-        gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_item: expected one element, got a tensor of %s",
+        gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE,
+                    "gr_item: expected one element, got a tensor of %s",
                     gr_shape_text(t->shape, text));
         return NAN;
     }

@@ -108,7 +108,8 @@ void gr_graph_reset(gr_graph *g)
     gr__scope_text(g->status ? NULL : g->scope, open, sizeof open);
     forget(g);
     if (scratch)
-        gr__fail_at(g, GR_ERR_STATE, g->scratches[0].site, "gr_graph_reset: a scratch was left open");
+        gr__fail_at(g, GR_ERR_STATE, g->scratches[0].site,
+                    "gr_graph_reset: a scratch was left open");
     if (*open)
         gr__fail_at(g, GR_ERR_STATE, site, "gr_graph_reset: the scope '%s' was left open", open);
     if (section)

@@ -72,8 +72,8 @@ static int64_t first_unwritten(const gr_tensor *t)
 
 static bool blame(const gr_node *node, const char *what, int64_t index, int which)
 {
-    gr__fail_at(node->out[0].graph, GR_ERR_STATE, node->site, what, node->op->name, (long long)index,
-                which);
+    gr__fail_at(node->out[0].graph, GR_ERR_STATE, node->site, what, node->op->name,
+                (long long)index, which);
     return false;
 }
 

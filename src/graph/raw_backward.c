@@ -45,12 +45,12 @@ static void raw_vjp(gr_pullback *p)
                 a->op->name);
 }
 
-#define RAW_OP(outputs, f32_forward)                                                               \
-    {                                                                                              \
-        .name = "raw_backward", .family = "core", .formula = "dx = backward(x, y, dy)",            \
-        .derivation = "given by the op as a C function", .n_in = -1, .n_out = (outputs),           \
-        .attrs_size = sizeof(raw_attrs), .infer = raw_infer,                                       \
-        .forward = {[GR_F32] = f32_forward, [GR_F64] = raw_forward}, .vjp = raw_vjp                \
+#define RAW_OP(outputs, f32_forward)                                                     \
+    {                                                                                    \
+        .name = "raw_backward", .family = "core", .formula = "dx = backward(x, y, dy)",  \
+        .derivation = "given by the op as a C function", .n_in = -1, .n_out = (outputs), \
+        .attrs_size = sizeof(raw_attrs), .infer = raw_infer,                             \
+        .forward = {[GR_F32] = f32_forward, [GR_F64] = raw_forward}, .vjp = raw_vjp      \
     }
 
 /* Float32 goes by conversion unless the op gives a float32 backward: then so does this node. */

@@ -166,8 +166,8 @@ static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c)
         if (is_little(&node->out[i])) node->out[i].flags = GR__LITTLE;
     }
     if (!node->op->view || node->out[0].shape->rank == 0) return true;
-    node->out[0].strides =
-        gr__arena_alloc(&g->nodes, (size_t)node->out[0].shape->rank * sizeof(int64_t));
+    node->out[0].strides = gr__arena_alloc(&g->nodes,
+                                           (size_t)node->out[0].shape->rank * sizeof(int64_t));
     return node->out[0].strides != NULL;
 }
 
@@ -238,8 +238,8 @@ static gr_tensor *check_arguments(gr_graph *g, const gr_op *op, gr_tensor *const
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: expected %d inputs, got %d", op->name,
                            op->n_in, n);
     if (n == 0 && !op->infer && !op->define)
-        return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: has no shape rule; use gr_from_data or gr_full",
-                           op->name);
+        return gr__fail_at(g, GR_ERR_ARGUMENT, site,
+                           "%s: has no shape rule; use gr_from_data or gr_full", op->name);
     if (op->attrs_size && !attrs)
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: its attributes are missing", op->name);
     if (gr__is_elementwise(op) && n > GR_MAX_TILE_INPUTS)
@@ -265,7 +265,8 @@ static bool infer(gr_graph *g, gr_infer *c, const void *site)
     if (fits && c->n_in && !computes(op, dtype))
         fits = gr_infer_fail(c, "not defined for %s", gr_dtype_name(dtype));
     for (int i = 0; fits && op->infer && i < n_out; i++)
-        if (!gr__shape_valid(&c->shape[i])) fits = gr_infer_fail(c, "the result would be too large");
+        if (!gr__shape_valid(&c->shape[i]))
+            fits = gr_infer_fail(c, "the result would be too large");
     if (!fits) gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s", op->name, message);
     return fits;
 }
@@ -337,7 +338,8 @@ gr_tensor *gr_output(gr_tensor *t, int index)
     if (gr__is_stale(t))
         return gr__fail_at(t->graph, GR_ERR_STATE, GR_HERE, "gr_output: the tensor is stale");
     if (index < 0 || index >= t->node->n_out)
-        return gr__fail_at(t->graph, GR_ERR_ARGUMENT, GR_HERE, "gr_output: %s has %d outputs, not %d",
-                           t->node->op->name, t->node->n_out, index + 1);
+        return gr__fail_at(t->graph, GR_ERR_ARGUMENT, GR_HERE,
+                           "gr_output: %s has %d outputs, not %d", t->node->op->name,
+                           t->node->n_out, index + 1);
     return &t->node->out[index];
 }

@@ -102,7 +102,8 @@ static bool prepare(gr_exec *e, gr_value *v, bool convert)
     gr__strided s = gr__strided_of(v);
     bool packed = gr__strided_contiguous(&s) || (e->op->flags & GR_OP_STRIDED);
     if (packed && !widen) return true;
-    int64_t n = gr_shape_numel(v->shape), *strides = gr_exec_scratch(e, sizeof(int64_t[GR_MAX_RANK]));
+    int64_t n = gr_shape_numel(v->shape),
+            *strides = gr_exec_scratch(e, sizeof(int64_t[GR_MAX_RANK]));
     void *data = gr_exec_scratch(e, (size_t)n * (widen ? 8 : gr_dtype_size(v->dtype)) + 1);
     if (!data || !strides) return false;
     gr__pack(v, data);
@@ -123,9 +124,10 @@ bool gr__take_over(gr_node *node)
 {
     gr_tensor *x = node->in[0], *y = &node->out[0];
     gr_graph *g = y->graph;
-    bool dying = g->running && x->buffer && x->buffer->refs == 1 && x->epoch == g->epoch && x->uses == 1 &&
-                 !(x->flags & GR__KEEP) && (g->backward || !(x->flags & GR__SAVED)) &&
-                 gr__tensor_contiguous(x) && x->data == x->buffer->data;
+    bool dying = g->running && x->buffer && x->buffer->refs == 1 && x->epoch == g->epoch &&
+                 x->uses == 1 && !(x->flags & GR__KEEP) &&
+                 (g->backward || !(x->flags & GR__SAVED)) && gr__tensor_contiguous(x) &&
+                 x->data == x->buffer->data;
     if (!dying || y->data || (y->flags & GR__BOUND)) return false;
     y->buffer = x->buffer;
     y->data = x->data;
@@ -199,8 +201,7 @@ static bool call_kernel(gr_node *node, running *r, gr_value *in, int64_t (*strid
         if (!prepare(&e, &in[i], convert)) return out_of_memory(node);
     }
     if (!allocate_outputs(node)) return out_of_memory(node);
-    for (int i = 0; i < node->n_out; i++)
-        out[i] = gr__tensor_value(&node->out[i], out_strides[i]);
+    for (int i = 0; i < node->n_out; i++) out[i] = gr__tensor_value(&node->out[i], out_strides[i]);
     if (convert && !widen_outputs(&e)) return out_of_memory(node);
     gr_graph *g = node->out[0].graph;
     gr_status status = node->op->forward[convert ? GR_F64 : dtype](&e);
@@ -253,10 +254,12 @@ static bool observe(gr_node *node)
     gr_value in[FEW], out[GR_MAX_OUTPUTS];
     int64_t strides[FEW + GR_MAX_OUTPUTS][GR_MAX_RANK];
     const gr_op plain = {.name = node->op->name}; /* without GR_OP_STRIDED: row-major */
-    gr_exec e = {&plain, node->attrs, in, out, node->n_in < FEW ? node->n_in : FEW, node->n_out, &r};
+    gr_exec e = {&plain,      node->attrs, in, out, node->n_in < FEW ? node->n_in : FEW,
+                 node->n_out, &r};
     bool fine = true;
     if (!has_values(node)) return true;
-    for (int i = 0; fine && i < e.n_in; i++) fine = observed_value(&e, node->in[i], &in[i], strides[i]);
+    for (int i = 0; fine && i < e.n_in; i++)
+        fine = observed_value(&e, node->in[i], &in[i], strides[i]);
     for (int i = 0; fine && i < e.n_out; i++)
         fine = observed_value(&e, &node->out[i], &out[i], strides[FEW + i]);
     e.op = node->op;

@@ -172,11 +172,13 @@ gr_tensor *gr_bind(gr_graph *g, gr_param *p, gr_tensor *t)
     if (t->graph != g || gr__is_stale(t))
         return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_bind: the tensor is not of this graph");
     if (g->n_scratches && t->node->id >= g->scratches[0].first_id)
-        return gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_bind: the tensor is of a scratch, which "
+        return gr__fail_at(g, GR_ERR_STATE, GR_HERE,
+                           "gr_bind: the tensor is of a scratch, which "
                            "ends before the binding does; record it before the scratch");
     if (!gr_shape_equal(t->shape, &p->shape))
-        return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_bind: parameter '%s' is %s, the tensor %s",
-                           p->name, gr_shape_text(&p->shape, a), gr_shape_text(t->shape, b));
+        return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE,
+                           "gr_bind: parameter '%s' is %s, the tensor %s", p->name,
+                           gr_shape_text(&p->shape, a), gr_shape_text(t->shape, b));
     remember(g, p, t);
     return t;
 }

@@ -77,8 +77,10 @@ static bool claim(gr_graph *g, leaves *l, const void *site)
         bool repeated = false; /* used again after an update: claimed already */
         for (int j = 0; j < i && !repeated; j++) repeated = gr_node_param(l->x[j]->node) == p;
         if (repeated || !__atomic_exchange_n(&p->busy, CLAIMED, __ATOMIC_ACQUIRE)) continue;
-        gr__fail_at(g, GR_ERR_STATE, site, "gr_backward: another thread is in backward into "
-                    "parameter '%s'; workers use gr_grad", p->name);
+        gr__fail_at(g, GR_ERR_STATE, site,
+                    "gr_backward: another thread is in backward into "
+                    "parameter '%s'; workers use gr_grad",
+                    p->name);
         l->n = i; /* only those before are ours */
         return false;
     }
@@ -93,7 +95,8 @@ static void unclaim(leaves *l)
 
 static bool need_grad_memory(gr_graph *g, gr_param *p)
 {
-    if (!p->grad) p->grad = gr__alloc((size_t)gr_shape_numel(&p->shape) * gr_dtype_size(p->dtype) + 1);
+    if (!p->grad)
+        p->grad = gr__alloc((size_t)gr_shape_numel(&p->shape) * gr_dtype_size(p->dtype) + 1);
     if (!p->grad) gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward: out of memory");
     return p->grad != NULL;
 }
@@ -161,8 +164,7 @@ static bool gather_observed(gr_graph *g, leaves *l, gr_node *from)
 {
     int n = 0;
     for (const gr_node *node = from; node; node = node->next) n += is_sink(node);
-    gr_tensor **targets =
-        gr__arena_alloc(&g->nodes, (size_t)(l->n_targets + n) * sizeof *targets);
+    gr_tensor **targets = gr__arena_alloc(&g->nodes, (size_t)(l->n_targets + n) * sizeof *targets);
     if (!targets) {
         gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward: out of memory");
         return false;
@@ -216,8 +218,10 @@ static gr_status check_loss(gr_graph *g, gr_tensor *loss, const void *site)
         gr__fail_at(g, GR_ERR_STATE, site, "gr_backward: called by a backward rule or a hook");
     if (gr__check_tensors(g, &loss, 1, "loss", "gr_backward", site)) return g->status;
     if (gr_shape_numel(loss->shape) != 1)
-        gr__fail_at(g, GR_ERR_ARGUMENT, site, "gr_backward: expected a loss of one element, got %s; "
-                    "reduce it with gr_mean_all or gr_sum_all", gr_shape_text(loss->shape, text));
+        gr__fail_at(g, GR_ERR_ARGUMENT, site,
+                    "gr_backward: expected a loss of one element, got %s; "
+                    "reduce it with gr_mean_all or gr_sum_all",
+                    gr_shape_text(loss->shape, text));
     return g->status;
 }
 

@@ -23,10 +23,10 @@ struct gr_param {
     gr_shape shape;
     gr_dtype dtype;
     void *data;
-    void *grad;       /* allocated at the first backward, then kept */
-    bool has_grad;    /* whether grad holds a sum; else its content means nothing */
+    void *grad;    /* allocated at the first backward, then kept */
+    bool has_grad; /* whether grad holds a sum; else its content means nothing */
     bool frozen;
-    bool by_rows;     /* grad is 0 but in rows[0 .. n_rows), also while has_grad is false (rows.c) */
+    bool by_rows; /* grad is 0 but in rows[0 .. n_rows), also while has_grad is false (rows.c) */
     int64_t *rows, n_rows;
     bool *seen;       /* of each row: whether it is listed */
     uint64_t version; /* grows with each write */
@@ -37,17 +37,17 @@ struct gr_param {
 /* --- tensors --- */
 
 enum {
-    GR__KEEP = 1,  /* a source, or read or asked for by the user: stays until reset */
-    GR__SAVED = 2, /* a VJP to come reads it: stays until backward */
-    GR__GRAD = 4,  /* a trainable parameter feeds it */
-    GR__BOUND = 8, /* to be computed into scalar.target, memory of somebody else */
+    GR__KEEP = 1,   /* a source, or read or asked for by the user: stays until reset */
+    GR__SAVED = 2,  /* a VJP to come reads it: stays until backward */
+    GR__GRAD = 4,   /* a trainable parameter feeds it */
+    GR__BOUND = 8,  /* to be computed into scalar.target, memory of somebody else */
     GR__PARAM = 16, /* data lies in a parameter, whose version is to be checked */
     GR__LITTLE = 32 /* at most GR__SMALL bytes */
 };
 
 struct gr_tensor {
     _Alignas(16) gr_graph *graph; /* NULL: the inert tensor of no graph */
-    gr_node *node;   /* that made it */
+    gr_node *node;                /* that made it */
     const gr_shape *shape;
     int64_t *strides;   /* in elements; NULL: row-major */
     void *data;         /* first element; NULL while pending */
@@ -112,9 +112,9 @@ typedef struct gr__assign {
 /* A stretch of the tape whose values are not kept for the VJPs, but recorded again. */
 typedef struct gr__section {
     struct gr__section *older, *around; /* begun before it; that it lies in */
-    gr_node *before;      /* its first node; NULL: the first of the tape */
-    uint32_t first, last; /* its nodes by id; last is UINT32_MAX while it is open */
-    gr_node **twin;       /* of its first n_twins nodes, in the running sweep; NULL: none yet */
+    gr_node *before;                    /* its first node; NULL: the first of the tape */
+    uint32_t first, last;               /* its nodes by id; last is UINT32_MAX while it is open */
+    gr_node **twin; /* of its first n_twins nodes, in the running sweep; NULL: none yet */
     uint32_t n_twins;
     bool again; /* some sweep has recorded it again, to be differentiated in its turn */
 } gr__section;
@@ -142,32 +142,32 @@ struct gr_graph {
     gr__pool pool;
     gr_node *first, *last;
     gr_node *params; /* the newest leaf of a parameter; each knows the one before */
-    gr_node *swept; /* the last node when sinks were last collected */
+    gr_node *swept;  /* the last node when sinks were last collected */
     uint32_t n_nodes, generation, epoch;
-    bool hooked; /* a hook was called since gr_backward last looked */
+    bool hooked;         /* a hook was called since gr_backward last looked */
     uint32_t sweep_from; /* the first node that the running sweep recorded; 0: none runs */
     uint32_t n_deferred; /* nodes since then that were not computed when recorded */
-    gr_tensor nil; /* what failed calls return */
+    gr_tensor nil;       /* what failed calls return */
 
     gr_status status;
     char message[640];
     const void *error_site;
     char error_scope[GR__SCOPE_TEXT];
     char details[1400]; /* lines behind the message */
-    char text[2400]; /* all of it, made when asked for */
+    char text[2400];    /* all of it, made when asked for */
 
     const void *site; /* of the outermost open site */
     int site_depth, no_grad_depth;
     gr__scope root;
-    const gr__scope *scope; /* the innermost open one */
-    int lost_scopes;        /* open ones within it that could not be named */
-    const gr_node *origin;  /* whose VJP is recording; NULL: none */
+    const gr__scope *scope;             /* the innermost open one */
+    int lost_scopes;                    /* open ones within it that could not be named */
+    const gr_node *origin;              /* whose VJP is recording; NULL: none */
     int n_scratches, refused_scratches; /* open ones, those that were too many */
     bool eager;
-    bool guarded; /* kernels are watched (guard.c) */
-    bool anomaly; /* results are watched (anomaly.c) */
-    bool watched; /* any of guarded, anomaly, observer, tracer: one branch when none is */
-    bool single;  /* any of guarded, observer, tracer: nodes are to be seen one by one */
+    bool guarded;  /* kernels are watched (guard.c) */
+    bool anomaly;  /* results are watched (anomaly.c) */
+    bool watched;  /* any of guarded, anomaly, observer, tracer: one branch when none is */
+    bool single;   /* any of guarded, observer, tracer: nodes are to be seen one by one */
     bool running;  /* a plan is being run: `uses` counts */
     bool backward; /* the running plan is gr_backward's: saved values go at their last use */
     uint64_t seed, stream;
@@ -175,12 +175,12 @@ struct gr_graph {
     struct {
         gr_param *param;
         gr_tensor *tensor;
-    } *uses; /* open addressing by the parameter's address */
+    } * uses; /* open addressing by the parameter's address */
     int n_uses, cap_uses;
     gr__assign *assigns;
     int n_assigns, cap_assigns;
     gr__section *sections, *section; /* the newest; the innermost open one */
-    int64_t buffers_held; /* tensors with a buffer */
+    int64_t buffers_held;            /* tensors with a buffer */
 
     gr_observer *observer;
     void *observer_user;
@@ -239,7 +239,8 @@ static inline bool gr__is_elementwise(const gr_op *op)
 const gr__scope *gr__scope_of(const gr_node *node);
 /* Path from the root, "encoder/attn"; gives text. */
 const char *gr__scope_text(const gr__scope *scope, char *text, size_t size);
-void gr__scope_blame(const gr_node *node); /* the graph's error is of its scope, not of the open one */
+void gr__scope_blame(
+    const gr_node *node);           /* the graph's error is of its scope, not of the open one */
 void gr__scopes_reset(gr_graph *g); /* closes and forgets all */
 
 /* --- scratches (scratch.c) --- */
@@ -281,15 +282,17 @@ bool gr__anomaly_verdict(gr_node *node); /* false, with the error set, when it m
  * op without inputs, the output's. */
 gr_dtype gr__kernel_dtype(gr_tensor *const *in, int n, gr_dtype output);
 bool gr__run_elementwise(gr_node *node); /* false: out of memory */
-bool gr__take_over(gr_node *node); /* out[0] gets the storage of in[0], if nobody else will read that */
-bool gr__run_failed(gr_node *node); /* no error yet: memory is out; it is the node's; false */
+bool gr__take_over(
+    gr_node *node); /* out[0] gets the storage of in[0], if nobody else will read that */
+bool gr__run_failed(gr_node *node);     /* no error yet: memory is out; it is the node's; false */
 bool gr__params_current(gr_node *node); /* of all that it reads; false, with the error set: not */
-bool gr__run(gr_node *node); /* computes the outputs; all inputs must have data */
-void gr__run_watch(gr_graph *g); /* after a change of who watches */
+bool gr__run(gr_node *node);            /* computes the outputs; all inputs must have data */
+void gr__run_watch(gr_graph *g);        /* after a change of who watches */
 bool gr__run_traced(gr_node *node, bool (*run)(gr_node *)); /* the same, told to the tracer */
 /* Computes the targets with all they need; `backward` lets saved values go. */
 gr_status gr__evaluate(gr_graph *g, gr_tensor *const *targets, int n, bool backward);
-bool gr__param_current(gr_tensor *t); /* false, with the error set, when its parameter has changed */
+bool gr__param_current(
+    gr_tensor *t); /* false, with the error set, when its parameter has changed */
 
 /* --- core ops (core_ops.c), and the one that recording needs from src/ops --- */
 
@@ -308,7 +311,7 @@ static inline const gr__leaf_attrs *gr__leaf_of(const gr_node *node)
 bool gr__view_whole(const gr_exec *e, int64_t *strides, int64_t *offset);
 
 extern const gr_op gr__leaf_op, gr__fill_op, gr__acc_op, gr__detach_op;
-extern const gr_op gr__expand_op; /* broadcasting is a recorded expand */
+extern const gr_op gr__expand_op;                /* broadcasting is a recorded expand */
 extern const gr_op *const *const gr__families[]; /* each ends with NULL, as does the list */
 
 #endif

@@ -62,7 +62,8 @@ static void attention_scores(const gr__attention *a, const score_block *b, const
     const gr__small_gemm gemm = {
         b->rows, b->keys, a->depth, {q, a->depth, 1}, {turned_k, b->keys, 1}, 0, s, SCORE_KEYS};
     const int64_t mask = a->mask.data ? mask_offset(&a->mask, b->batch) + b->row * a->mask.row +
-                                            b->key * a->mask.column : 0;
+                                            b->key * a->mask.column
+                                      : 0;
     small_gemm(&gemm);
     for (int64_t i = 0; i < b->rows; i++) {
         for (int64_t j = 0; j < b->keys; j++) s[i][j] *= scale;
@@ -131,9 +132,14 @@ static void attention_block(const gr__attention *a, int64_t batch, int64_t row)
         attention_scores(a, &b, (const REAL *)a->scratch + at * a->depth, s);
         attention_soften(&b, s, run, y, a->width);
         for (int64_t i = 0; i < b.rows && a->drop; i++) attention_drop(a, &b, i, s[i], dropped[i]);
-        const gr__small_gemm gemm = {
-            b.rows, a->width, b.keys, {a->drop ? dropped : s, SCORE_KEYS, 1},
-            {(const REAL *)a->v + at * a->width, a->width, 1}, 1, y, a->width};
+        const gr__small_gemm gemm = {b.rows,
+                                     a->width,
+                                     b.keys,
+                                     {a->drop ? dropped : s, SCORE_KEYS, 1},
+                                     {(const REAL *)a->v + at * a->width, a->width, 1},
+                                     1,
+                                     y,
+                                     a->width};
         small_gemm(&gemm);
     }
     attention_finish(a, &b, run, y);
@@ -208,15 +214,30 @@ static void attention_block_grad(const gr__attention_grad *g, const score_block 
     attention_scores(a, b, turned_k, ds);
     attention_score_grads(g, b, turned_v, ds, p);
     const gr__small_gemm gemms[] = {
-        {b->rows, a->depth, b->keys, {ds, SCORE_KEYS, 1},
-         {(const REAL *)a->k + key * a->depth, a->depth, 1}, 1,
-         (REAL *)g->dq + row * a->depth, a->depth},
-        {b->keys, a->depth, b->rows, {ds, 1, SCORE_KEYS},
-         {(const REAL *)a->q + row * a->depth, a->depth, 1}, 1,
-         (REAL *)g->dk + key * a->depth, a->depth},
-        {b->keys, a->width, b->rows, {p, 1, SCORE_KEYS},
-         {(const REAL *)g->dy + row * a->width, a->width, 1}, 1,
-         (REAL *)g->dv + key * a->width, a->width},
+        {b->rows,
+         a->depth,
+         b->keys,
+         {ds, SCORE_KEYS, 1},
+         {(const REAL *)a->k + key * a->depth, a->depth, 1},
+         1,
+         (REAL *)g->dq + row * a->depth,
+         a->depth},
+        {b->keys,
+         a->depth,
+         b->rows,
+         {ds, 1, SCORE_KEYS},
+         {(const REAL *)a->q + row * a->depth, a->depth, 1},
+         1,
+         (REAL *)g->dk + key * a->depth,
+         a->depth},
+        {b->keys,
+         a->width,
+         b->rows,
+         {p, 1, SCORE_KEYS},
+         {(const REAL *)g->dy + row * a->width, a->width, 1},
+         1,
+         (REAL *)g->dv + key * a->width,
+         a->width},
     };
     for (int i = 0; i < 3; i++) small_gemm(&gemms[i]);
 }

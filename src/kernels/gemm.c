@@ -47,8 +47,8 @@ static void multiply(const product *p, int64_t m, int64_t n, const void *a, cons
                      layout la, layout lb)
 {
     if (m * n * p->k <= SMALL_WORK) {
-        const gr__small_gemm small = {m, n, p->k, {a, p->a.row, p->a.column},
-                                      {b, p->b.row, p->b.column}, p->beta, c, p->ldc};
+        const gr__small_gemm small = {
+            m, n, p->k, {a, p->a.row, p->a.column}, {b, p->b.row, p->b.column}, p->beta, c, p->ldc};
         gr__kernels_for(p->dtype)->small_gemm(&small);
         return;
     }
@@ -84,12 +84,13 @@ static void run_blocks(void *ctx, int64_t begin, int64_t end)
     if (la.lead < 1) la.lead = 1;
     if (lb.lead < 1) lb.lead = 1;
     for (int64_t i = begin; i < end; i++) {
-        int64_t row = p->rows < p->m ? i * p->rows : 0, column = p->rows < p->m ? 0 : i * p->columns;
+        int64_t row = p->rows < p->m ? i * p->rows : 0,
+                column = p->rows < p->m ? 0 : i * p->columns;
         int64_t m = p->m - row < p->rows ? p->m - row : p->rows;
         int64_t n = p->n - column < p->columns ? p->n - column : p->columns;
         multiply(p, m, n, (const char *)p->a.data + row * p->a.row * size,
-             (const char *)p->b.data + column * p->b.column * size,
-             p->c + (row * p->ldc + column) * size, la, lb);
+                 (const char *)p->b.data + column * p->b.column * size,
+                 p->c + (row * p->ldc + column) * size, la, lb);
     }
 }
 

@@ -11,14 +11,16 @@
 #include "gemm_real.c"
 #include "index_real.c"
 #include "pool_real.c"
-#include "patches_real.c" /* stands on pool_real.c */
 #include "recurrent_real.c"
 #include "reduce_real.c"
 #include "scan_real.c"
 #include "softmax_real.c"
 #include "standardize_real.c"
-#include "standardize_channels_real.c"
+
+/* These stand on the ones above. */
 #include "attention_real.c"
+#include "patches_real.c"
+#include "standardize_channels_real.c"
 
 extern const gr__kernels INSTANCE;
 

@@ -18,8 +18,8 @@ void dorglq_(const int *m, const int *n, const int *k, double *a, const int *lda
 void dsyevd_(const char *job, const char *uplo, const int *n, double *a, const int *lda, double *w,
              double *work, const int *lwork, int *iwork, const int *liwork, int *info);
 void dgesdd_(const char *job, const int *m, const int *n, double *a, const int *lda, double *s,
-             double *u, const int *ldu, double *vt, const int *ldvt, double *work,
-             const int *lwork, int *iwork, int *info);
+             double *u, const int *ldu, double *vt, const int *ldvt, double *work, const int *lwork,
+             int *iwork, int *info);
 
 /* --- batches --- */
 
@@ -338,8 +338,7 @@ static cofactor_space split_space(int64_t n, void *space)
 
 size_t gr__cofactor_space(int64_t n)
 {
-    return (size_t)(3 * n * n + n) * sizeof(double) + gr__svd_space(n, n) +
-           (size_t)n * sizeof(int);
+    return (size_t)(3 * n * n + n) * sizeof(double) + gr__svd_space(n, n) + (size_t)n * sizeof(int);
 }
 
 static bool well_conditioned(int64_t n, const double *lu)

@@ -20,8 +20,8 @@ typedef struct gr__cell_kernels {
     void (*gru)(int64_t n, const void *a, const void *s, const void *b, const void *h, void *gates,
                 void *h_out);
     /* dh: in, the cotangent of h_out; out, that of h but for what goes through s */
-    void (*gru_grad)(int64_t n, const void *gates, const void *h, const void *dy, void *dh, void *da,
-                     void *ds);
+    void (*gru_grad)(int64_t n, const void *gates, const void *h, const void *dy, void *dh,
+                     void *da, void *ds);
 } gr__cell_kernels;
 
 /* T steps of N rows with H units. A row takes part in the steps t < lengths[n] alone. */
@@ -41,10 +41,10 @@ typedef struct gr__recurrence {
 /* The same backwards; y and saved are read. */
 typedef struct gr__recurrence_grad {
     gr__recurrence of;
-    const void *dy;         /* [T,N,H] */
-    const void *h0, *c0;    /* [N,H], as far as the cell reads them */
-    void *dh, *dc;          /* [N,H], cotangents of the last state, then of the first */
-    void *da, *ds;          /* [T,N,GH]; ds of the GRU: of h_before W_hh^T + b_hh */
+    const void *dy;      /* [T,N,H] */
+    const void *h0, *c0; /* [N,H], as far as the cell reads them */
+    void *dh, *dc;       /* [N,H], cotangents of the last state, then of the first */
+    void *da, *ds;       /* [T,N,GH]; ds of the GRU: of h_before W_hh^T + b_hh */
 } gr__recurrence_grad;
 
 void gr__rnn_forward(const gr__recurrence *r);

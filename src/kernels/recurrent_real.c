@@ -8,8 +8,7 @@ static ALWAYS_INLINE void cell_sum(int64_t n, const REAL *a, const REAL *s, REAL
 {
     if (s)
         for (int64_t i = 0; i < n; i++) y[i] = a[i] + s[i];
-    else
-        memcpy(y, a, (size_t)n * sizeof *y);
+    else memcpy(y, a, (size_t)n * sizeof *y);
 }
 
 static ALWAYS_INLINE void cell_sigmoid(int64_t n, REAL *y)
@@ -30,8 +29,7 @@ static void rnn_row(int64_t n, bool relu, const void *a, const void *s, void *h)
     cell_sum(n, a, s, y);
     if (relu)
         for (int64_t i = 0; i < n; i++) y[i] = y[i] <= 0 ? 0 : y[i];
-    else
-        cell_tanh(n, y);
+    else cell_tanh(n, y);
 }
 
 static void rnn_grad_row(int64_t n, bool relu, const void *h, const void *dy, const void *dh,
@@ -102,13 +100,13 @@ static void gru_grad_row(int64_t n, const void *gates, const void *h, const void
     REAL *restrict d = da, *restrict e = ds, *restrict state = dh;
     for (int64_t k = 0; k < n; k++) {
         const REAL total = state[k] + (more ? more[k] : 0);
-        const REAL new = total * (1 - z[k]) * (1 - fresh[k] * fresh[k]);
-        const REAL reset = new * inner[k] * r[k] * (1 - r[k]);
+        const REAL new = total *(1 - z[k]) * (1 - fresh[k] * fresh[k]);
+        const REAL reset = new *inner[k] * r[k] * (1 - r[k]);
         const REAL update = total * (before[k] - fresh[k]) * z[k] * (1 - z[k]);
         d[k] = e[k] = reset;
         d[n + k] = e[n + k] = update;
         d[2 * n + k] = new;
-        e[2 * n + k] = new * r[k];
+        e[2 * n + k] = new *r[k];
         state[k] = total * z[k];
     }
 }

@@ -127,7 +127,8 @@ static void softmax_stretch(const gr__softmax *s, const REAL *x, REAL *y, int64_
 {
     REAL most[SOFTMAX_COLUMNS], last[SOFTMAX_COLUMNS];
     double total[SOFTMAX_COLUMNS] = {0};
-    int32_t equal[SOFTMAX_COLUMNS] = {0}; /* to the largest; these are left out of the total of a log */
+    int32_t equal[SOFTMAX_COLUMNS] = {
+        0}; /* to the largest; these are left out of the total of a log */
     for (int64_t c = 0; c < width; c++) most[c] = (REAL)-INFINITY;
     for (int64_t k = 0; k < s->n; k++)
         for (int64_t c = 0; c < width; c++) {

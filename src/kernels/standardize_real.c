@@ -13,8 +13,8 @@
 
 enum {
     NORM_LANES = 16,
-    NORM_PIECE = 1024,  /* elements whose sum is taken in REAL */
-    NORM_GRAIN = 16384  /* elements that are worth a task of their own */
+    NORM_PIECE = 1024, /* elements whose sum is taken in REAL */
+    NORM_GRAIN = 16384 /* elements that are worth a task of their own */
 };
 
 /* --- moments --- */
@@ -253,9 +253,9 @@ static void standardize_rows_grad_chunk(const gr__standardize_grad *s, int64_t c
         const int64_t first = row % s->groups * s->channels, at = row * size;
         const REAL *w = s->w ? (const REAL *)s->w + first : NULL;
         norm_row r = {((const REAL *)s->mean)[row], 0, ((const REAL *)s->rstd)[row]};
-        (s->span == 1 ? dense_row_grad : span_row_grad)(
-            s, r, (const REAL *)s->dy + at, (const REAL *)s->x + at, w, (REAL *)s->dx + at,
-            dw + first, db + first);
+        (s->span == 1 ? dense_row_grad : span_row_grad)(s, r, (const REAL *)s->dy + at,
+                                                        (const REAL *)s->x + at, w,
+                                                        (REAL *)s->dx + at, dw + first, db + first);
     }
 }
 

@@ -31,12 +31,12 @@ bool gr__strided_contiguous(const gr__strided *s)
 /* --- one run along the innermost axis --- */
 
 /* Repeating one element is a loop of its own: without loads, the compiler makes vectors of it. */
-#define RUN(NAME, T)                                                                               \
-    static void NAME(const T *restrict src, int64_t stride, int64_t n, T *restrict dst)            \
-    {                                                                                              \
-        const T same = *src;                                                                       \
-        for (int64_t i = 0; stride == 0 && i < n; i++) dst[i] = same;                              \
-        for (int64_t i = 0; stride != 0 && i < n; i++) dst[i] = src[i * stride];                   \
+#define RUN(NAME, T)                                                                    \
+    static void NAME(const T *restrict src, int64_t stride, int64_t n, T *restrict dst) \
+    {                                                                                   \
+        const T same = *src;                                                            \
+        for (int64_t i = 0; stride == 0 && i < n; i++) dst[i] = same;                   \
+        for (int64_t i = 0; stride != 0 && i < n; i++) dst[i] = src[i * stride];        \
     }
 RUN(run1, uint8_t)
 RUN(run4, uint32_t)

@@ -14,10 +14,10 @@ struct gr_module {
     gr_module *parent, *sibling, *first_child, *last_child;
     gr_module *next; /* of the model, in order of creation */
     int n_children;
-    int number;      /* among its parent's children */
-    bool evaluating; /* also while the model trains */
+    int number;        /* among its parent's children */
+    bool evaluating;   /* also while the model trains */
     bool checkpointed; /* a section of its own */
-    char *path;      /* from the root; settled together with the names of parameters */
+    char *path;        /* from the root; settled together with the names of parameters */
     gr_forward_fn *forward;
     size_t state_size;
     void *state;

@@ -16,7 +16,8 @@ START_TEST(philox_gives_the_published_numbers)
     } known[] = {
         {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
         {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xa4093822, 0x299f31d0},
          {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     for (int i = 0; i < 3; i++) {
@@ -102,7 +103,8 @@ START_TEST(shapes_that_overflow_are_not_valid)
     ck_assert_str_eq(gr_shape_text(&GR_SHAPE(2, 3), text), "[2,3]");
     ck_assert_str_eq(gr_shape_text(&GR_SCALAR, text), "[]");
     const int64_t m = INT64_MIN;
-    ck_assert_uint_lt(strlen(gr_shape_text(&GR_SHAPE(m, m, m, m, m, m, m, m), text)), GR_SHAPE_TEXT);
+    ck_assert_uint_lt(strlen(gr_shape_text(&GR_SHAPE(m, m, m, m, m, m, m, m), text)),
+                      GR_SHAPE_TEXT);
 }
 END_TEST
 

@@ -170,5 +170,6 @@ END_TEST
 
 SUITE("dot", setup, teardown, every_node_is_drawn_once_and_every_edge_joins_two,
       ops_have_shapes_dtypes_and_attributes, parameters_have_the_names_of_the_model,
-      labels_are_notes_and_text_is_escaped, backward_nodes_are_set_apart, scopes_are_frames_around_forward_nodes,
-      a_graph_in_error_is_not_drawn, what_fails_leaves_no_file)
+      labels_are_notes_and_text_is_escaped, backward_nodes_are_set_apart,
+      scopes_are_frames_around_forward_nodes, a_graph_in_error_is_not_drawn,
+      what_fails_leaves_no_file)

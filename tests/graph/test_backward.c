@@ -48,7 +48,8 @@ END_TEST
 
 START_TEST(an_unused_input_has_zero_gradient)
 {
-    gr_tensor *x = scalar(2), *other = gr_ones(g, GR_F64, GR_SHAPE(2, 3)), *in[2] = {x, other}, *d[2];
+    gr_tensor *x = scalar(2), *other = gr_ones(g, GR_F64, GR_SHAPE(2, 3)), *in[2] = {x, other},
+              *d[2];
     ck_assert_int_eq(gr_grad(gr_square(x), in, 2, d), GR_OK);
     ck_assert_double_eq(gr_item(d[0]), 4);
     const double *zero = gr_data(d[1]);
@@ -84,7 +85,8 @@ END_TEST
 
 START_TEST(vjp_takes_several_outputs_and_their_cotangents)
 {
-    gr_tensor *x = scalar(2), *y[2] = {gr_square(x), gr_exp(x)}, *dy[2] = {scalar(10), scalar(1)}, *dx;
+    gr_tensor *x = scalar(2), *y[2] = {gr_square(x), gr_exp(x)}, *dy[2] = {scalar(10), scalar(1)},
+              *dx;
     ck_assert_int_eq(gr_vjp(y, dy, 2, &x, 1, &dx), GR_OK);
     ck_assert_double_eq_tol(gr_item(dx), 40 + exp(2), 1e-12);
 }
@@ -93,7 +95,8 @@ END_TEST
 START_TEST(jvp_is_the_derivative_along_a_direction)
 {
     double x0[3] = {0.3, -0.8, 1.1}, u0[3] = {1, -2, 0.5};
-    gr_tensor *x = gr_from_data(g, GR_F64, GR_SHAPE(3), x0), *u = gr_from_data(g, GR_F64, GR_SHAPE(3), u0);
+    gr_tensor *x = gr_from_data(g, GR_F64, GR_SHAPE(3), x0),
+              *u = gr_from_data(g, GR_F64, GR_SHAPE(3), u0);
     gr_tensor *y[2] = {gr_mul(gr_tanh(x), gr_sum_all(x)), gr_sum_all(gr_square(x))}, *dy[2];
     ck_assert_int_eq(gr_jvp(y, 2, &x, &u, 1, dy), GR_OK);
     double sum = 0.6, along = -0.5, squares = 0;
@@ -109,7 +112,8 @@ END_TEST
 
 START_TEST(a_broadcast_operand_gets_the_sum)
 {
-    gr_tensor *row = gr_ones(g, GR_F64, GR_SHAPE(4)), *m = gr_full(g, GR_F64, GR_SHAPE(3, 4), 2), *d;
+    gr_tensor *row = gr_ones(g, GR_F64, GR_SHAPE(4)), *m = gr_full(g, GR_F64, GR_SHAPE(3, 4), 2),
+              *d;
     gr_grad(gr_mul(m, row), &row, 1, &d);
     ck_assert_int_eq(gr_shape_of(d)->rank, 1);
     for (int i = 0; i < 4; i++) ck_assert_double_eq(((const double *)gr_data(d))[i], 6);
@@ -224,7 +228,8 @@ END_TEST
 START_TEST(assigned_state_is_written_last_and_once)
 {
     double w0 = 2;
-    gr_param *w = gr_param_new("w", GR_F64, GR_SCALAR, &w0), *mean = gr_param_new("m", GR_F64, GR_SCALAR, &w0);
+    gr_param *w = gr_param_new("w", GR_F64, GR_SCALAR, &w0),
+             *mean = gr_param_new("m", GR_F64, GR_SCALAR, &w0);
     gr_tensor *u = gr_use(g, w);
     gr_assign(mean, gr_add(gr_use(g, mean), u));
     ck_assert_double_eq(*(const double *)gr_param_data(mean), 2);
@@ -265,11 +270,15 @@ static gr_status cube_backward(gr_exec *e)
 {
     const double *x = e->in[0].data, *dy = e->in[2].data;
     double *dx = e->out[0].data;
-    for (int64_t i = 0, n = gr_shape_numel(e->in[0].shape); i < n; i++) dx[i] = 3 * x[i] * x[i] * dy[i];
+    for (int64_t i = 0, n = gr_shape_numel(e->in[0].shape); i < n; i++)
+        dx[i] = 3 * x[i] * x[i] * dy[i];
     return GR_OK;
 }
 
-static const gr_op cube = {.name = "cube", .n_in = 1, .tile = {[GR_F64] = cube_tile}, .backward = {[GR_F64] = cube_backward}};
+static const gr_op cube = {.name = "cube",
+                           .n_in = 1,
+                           .tile = {[GR_F64] = cube_tile},
+                           .backward = {[GR_F64] = cube_backward}};
 
 START_TEST(a_backward_in_c_serves_both_dtypes_and_refuses_a_second_derivative)
 {
@@ -300,7 +309,10 @@ static void wrong_vjp(gr_pullback *p)
 
 START_TEST(a_vjp_of_the_wrong_shape_is_named)
 {
-    const gr_op wrong = {.name = "wrong", .n_in = 1, .tile = {[GR_F64] = cube_tile}, .vjp = wrong_vjp};
+    const gr_op wrong = {.name = "wrong",
+                         .n_in = 1,
+                         .tile = {[GR_F64] = cube_tile},
+                         .vjp = wrong_vjp};
     gr_tensor *x = scalar(2), *d;
     gr_grad(gr_apply(NULL, &wrong, &x, 1, NULL), &x, 1, &d);
     assert_error("wrong: its VJP gave a cotangent of float64 [7] for input 0, which is float64 []");
@@ -312,7 +324,8 @@ START_TEST(slices_of_one_tensor_share_one_cotangent)
     enum { T = 50, D = 40 };
     static double data[T * D];
     for (int i = 0; i < T * D; i++) data[i] = i * 0.01;
-    gr_tensor *x = gr_from_data(g, GR_F64, GR_SHAPE(T, D), data), *sum = gr_scalar(g, GR_F64, 0), *d;
+    gr_tensor *x = gr_from_data(g, GR_F64, GR_SHAPE(T, D), data), *sum = gr_scalar(g, GR_F64, 0),
+              *d;
     for (int t = 0; t < T; t++)
         sum = gr_add(sum, gr_sum_all(gr_scale(gr_square(gr_slice(x, 0, t, t + 1, 1)), t)));
     gr_grad(sum, &x, 1, &d);
@@ -357,8 +370,7 @@ END_TEST
 SUITE("backward", setup, teardown, backward_adds_both_uses_of_a_tensor,
       gradients_can_be_differentiated_again_and_again, an_unused_input_has_zero_gradient,
       gradient_of_an_intermediate_tensor, a_gradient_by_what_blocks_goes_no_further,
-      vjp_takes_several_outputs_and_their_cotangents,
-      jvp_is_the_derivative_along_a_direction,
+      vjp_takes_several_outputs_and_their_cotangents, jvp_is_the_derivative_along_a_direction,
       a_broadcast_operand_gets_the_sum, detach_and_no_grad_stop_the_gradient,
       backward_accumulates_until_cleared, large_gradients_accumulate_too,
       a_frozen_parameter_gets_no_gradient, a_bound_tensor_stands_for_its_parameter,

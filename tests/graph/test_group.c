@@ -23,7 +23,8 @@ static void bent_f64(const gr_tile *t)
 static void bent_vjp(gr_pullback *p)
 {
     gr_tensor *square = gr_square(p->x[0]);
-    p->dx[0] = gr_mul(p->dy[0], gr_div(gr_shift(gr_neg(square), 1), gr_square(gr_shift(square, 1))));
+    p->dx[0] = gr_mul(p->dy[0],
+                      gr_div(gr_shift(gr_neg(square), 1), gr_square(gr_shift(square, 1))));
 }
 
 static const gr_op bent_op = {
@@ -40,11 +41,11 @@ static gr_tensor *bent(gr_tensor *a, gr_tensor *b)
     return gr_apply(NULL, &bent_op, &a, 1, NULL);
 }
 
-#define UNARY(NAME, EXPRESSION)                                                                    \
-    static gr_tensor *NAME(gr_tensor *a, gr_tensor *b)                                             \
-    {                                                                                              \
-        (void)b;                                                                                   \
-        return EXPRESSION;                                                                         \
+#define UNARY(NAME, EXPRESSION)                        \
+    static gr_tensor *NAME(gr_tensor *a, gr_tensor *b) \
+    {                                                  \
+        (void)b;                                       \
+        return EXPRESSION;                             \
     }
 UNARY(tanh_of, gr_tanh(a))
 UNARY(gate_of, gr_sigmoid(a))
@@ -67,8 +68,9 @@ static gr_tensor *chosen(gr_tensor *a, gr_tensor *b)
 }
 
 static gr_tensor *(*const choices[])(gr_tensor *, gr_tensor *) = {
-    gr_add, gr_sub, tanh_of, gate_of, scaled, gr_maximum, chosen, bent, turned, about_its_mean,
-    gr_mul, gr_sub, by_its_columns, softened, half_flat, dropped, product, tanh_of, gr_minimum,
+    gr_add,    gr_sub,  tanh_of,        gate_of, scaled,     gr_maximum,     chosen,
+    bent,      turned,  about_its_mean, gr_mul,  gr_sub,     by_its_columns, softened,
+    half_flat, dropped, product,        tanh_of, gr_minimum,
 };
 
 typedef enum mode { DEFERRED, EAGER, GUARDED, READ_BETWEEN, MODES } mode;
@@ -85,7 +87,8 @@ static gr_tensor *record(uint64_t program, mode m, gr_tensor **pool)
         const uint64_t r = number(program, i);
         gr_tensor *a = pool[r % (uint64_t)n], *b = pool[(r >> 16) % (uint64_t)n];
         pool[n++] = choices[(r >> 32) % (sizeof choices / sizeof *choices)](a, b);
-        const bool view = pool[n - 1]->node->op->view; /* row-major once read: BLAS rounds otherwise */
+        const bool view =
+            pool[n - 1]->node->op->view; /* row-major once read: BLAS rounds otherwise */
         if (m == READ_BETWEEN && r >> 60 == 0 && !view) gr_data(pool[n - 1]);
     }
     gr_tensor *loss = gr_mean_all(gr_square(gr_tanh(pool[n - 1])));

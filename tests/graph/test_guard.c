@@ -64,10 +64,14 @@ START_TEST(each_flaw_is_named)
 {
     for (int64_t n = 3; n < 3000; n *= 10) { /* small values and large ones */
         ck_assert_str_eq(error_of(copy, n, 0), "no error");
-        ck_assert_ptr_nonnull(strstr(error_of(leaves_a_hole, n, 2), "mine: its kernel did not write element 2 of output 0"));
-        ck_assert_ptr_nonnull(strstr(error_of(writes_at, n, -1), "mine: its kernel wrote in front of element 0 of output 0"));
-        ck_assert_ptr_nonnull(strstr(error_of(writes_at, n, n), "mine: its kernel wrote behind the last"));
-        ck_assert_ptr_nonnull(strstr(error_of(changes_its_input, n, 1), "mine: its kernel changed its input 0"));
+        ck_assert_ptr_nonnull(strstr(error_of(leaves_a_hole, n, 2),
+                                     "mine: its kernel did not write element 2 of output 0"));
+        ck_assert_ptr_nonnull(strstr(error_of(writes_at, n, -1),
+                                     "mine: its kernel wrote in front of element 0 of output 0"));
+        ck_assert_ptr_nonnull(
+            strstr(error_of(writes_at, n, n), "mine: its kernel wrote behind the last"));
+        ck_assert_ptr_nonnull(
+            strstr(error_of(changes_its_input, n, 1), "mine: its kernel changed its input 0"));
     }
 }
 END_TEST
@@ -81,7 +85,8 @@ START_TEST(a_guarded_graph_computes_what_another_does)
         gr_graph_set_guarded(g, k);
         gr_tensor *x = gr_from_data(g, GR_F64, GR_SHAPE(N, N), x0), *d;
         gr_tensor *h = gr_softmax(gr_matmul(gr_transpose(x, 0, 1), gr_slice(x, 0, 0, N, 1)), 1);
-        gr_tensor *f = gr_sum_all(gr_mul(gr_exp(h), gr_slice(gr_concat((gr_tensor *[]){h, x}, 2, 0), 0, 10, 10 + N, 1)));
+        gr_tensor *f = gr_sum_all(
+            gr_mul(gr_exp(h), gr_slice(gr_concat((gr_tensor *[]){h, x}, 2, 0), 0, 10, 10 + N, 1)));
         gr_grad(f, &x, 1, &d);
         ck_assert_msg(gr_data(d) != NULL, "%s", gr_graph_error(g));
         memcpy(y[k], gr_data(d), sizeof x0);

@@ -26,9 +26,12 @@ START_TEST(shapes_broadcast_as_in_numpy)
     const struct {
         gr_shape a, b, y;
     } cases[] = {
-        {GR_SHAPE(3, 4), GR_SHAPE(3, 4), GR_SHAPE(3, 4)}, {GR_SHAPE(3, 4), GR_SHAPE(4), GR_SHAPE(3, 4)},
-        {GR_SHAPE(3, 1), GR_SHAPE(1, 4), GR_SHAPE(3, 4)}, {GR_SCALAR, GR_SHAPE(2), GR_SHAPE(2)},
-        {GR_SCALAR, GR_SCALAR, GR_SCALAR},                {GR_SHAPE(0, 4), GR_SHAPE(1, 4), GR_SHAPE(0, 4)},
+        {GR_SHAPE(3, 4), GR_SHAPE(3, 4), GR_SHAPE(3, 4)},
+        {GR_SHAPE(3, 4), GR_SHAPE(4), GR_SHAPE(3, 4)},
+        {GR_SHAPE(3, 1), GR_SHAPE(1, 4), GR_SHAPE(3, 4)},
+        {GR_SCALAR, GR_SHAPE(2), GR_SHAPE(2)},
+        {GR_SCALAR, GR_SCALAR, GR_SCALAR},
+        {GR_SHAPE(0, 4), GR_SHAPE(1, 4), GR_SHAPE(0, 4)},
         {GR_SHAPE(2, 1, 3), GR_SHAPE(5, 1), GR_SHAPE(2, 5, 3)},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -112,7 +115,8 @@ START_TEST(null_arguments_are_errors_not_crashes)
     ck_assert_ptr_nonnull(inert);
     ck_assert_ptr_nonnull(strstr(gr_last_error(), "tanh: an input is NULL"));
     gr_graph_reset(g);
-    gr_sum_all(gr_matmul(gr_reshape(NULL, GR_SHAPE(2)), gr_transpose(gr_sum_to(NULL, GR_SHAPE(1)), 0, 1)));
+    gr_sum_all(
+        gr_matmul(gr_reshape(NULL, GR_SHAPE(2)), gr_transpose(gr_sum_to(NULL, GR_SHAPE(1)), 0, 1)));
     gr_cast(gr_flatten(gr_expand(NULL, GR_SHAPE(2)), 0), GR_F64);
     gr_keep(gr_output(NULL, 0));
     ck_assert_int_eq(gr_numel(NULL), 1);
@@ -145,7 +149,8 @@ END_TEST
 START_TEST(reshape_resolves_an_open_size_and_views_where_it_can)
 {
     gr_tensor *x = numbers(4, 6);
-    gr_tensor *y = gr_reshape(gr_transpose(gr_reshape(x, GR_SHAPE(2, 2, 6)), 0, 1), GR_SHAPE(-1, 3));
+    gr_tensor *y = gr_reshape(gr_transpose(gr_reshape(x, GR_SHAPE(2, 2, 6)), 0, 1),
+                              GR_SHAPE(-1, 3));
     const float *p = gr_data(x), *q = gr_data(y);
     ck_assert_int_eq(gr_shape_of(y)->dim[0], 8);
     for (int a = 0; a < 2; a++)
@@ -163,7 +168,8 @@ START_TEST(views_of_views_read_the_right_elements)
     ck_assert_int_eq(gr_shape_of(y)->dim[0], 3);
     ck_assert_int_eq(gr_shape_of(y)->dim[1], 2);
     for (int i = 0; i < 3; i++)
-        for (int j = 0; j < 2; j++) ck_assert_float_eq(q[i * 2 + j], p[(1 + 2 * j) * 6 + 1 + 2 * i]);
+        for (int j = 0; j < 2; j++)
+            ck_assert_float_eq(q[i * 2 + j], p[(1 + 2 * j) * 6 + 1 + 2 * i]);
 }
 END_TEST
 
@@ -190,7 +196,8 @@ START_TEST(every_op_is_listed_once_with_its_texts)
         ck_assert_msg(op->n_in == 0 || op->samples || strcmp(op->name, "detach") == 0,
                       "%s has no samples", op->name);
         ck_assert_msg((op->branch != NULL) <= (op->ties != NULL), "%s: ties not told", op->name);
-        ck_assert_msg(!op->attrs_size || op->fields || op->n_in == 0, "%s: fields missing", op->name);
+        ck_assert_msg(!op->attrs_size || op->fields || op->n_in == 0, "%s: fields missing",
+                      op->name);
     }
     ck_assert_ptr_null(gr_op_at(gr_op_count()));
     ck_assert_ptr_null(gr_op_find("no such op"));

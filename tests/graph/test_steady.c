@@ -64,10 +64,11 @@ static int64_t labels[BATCH];
 static gr_module *network(gr_model *m)
 {
     return gr_sequential(
-        m, GR_LIST(gr_conv2d_layer(m, 1, 6, 5, (gr_conv2d_layer_options){.conv = {.padding = {2, 2}}}),
-                   gr_relu_layer(m), gr_max_pool2d_layer(m, (gr_pool2d_options){.kernel = {2, 2}}),
-                   gr_flatten_layer(m), gr_linear_layer(m, 6 * 14 * 14, 512), gr_gelu_layer(m),
-                   gr_dropout_layer(m, 0.2), gr_linear_layer(m, 512, 10)));
+        m,
+        GR_LIST(gr_conv2d_layer(m, 1, 6, 5, (gr_conv2d_layer_options){.conv = {.padding = {2, 2}}}),
+                gr_relu_layer(m), gr_max_pool2d_layer(m, (gr_pool2d_options){.kernel = {2, 2}}),
+                gr_flatten_layer(m), gr_linear_layer(m, 6 * 14 * 14, 512), gr_gelu_layer(m),
+                gr_dropout_layer(m, 0.2), gr_linear_layer(m, 512, 10)));
 }
 
 /* NaN when something failed: an assertion here would allocate. */

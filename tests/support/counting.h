@@ -39,9 +39,8 @@ static inline void counting_verify(gr_graph *g, const counting_case *c)
                       y[i], c->want[i]);
 }
 
-#define COUNTING_VERIFY(g, cases)                                      \
-    for (size_t i_ = 0; i_ < sizeof(cases) / sizeof *(cases); i_++) \
-    counting_verify(g, &(cases)[i_])
+#define COUNTING_VERIFY(g, cases) \
+    for (size_t i_ = 0; i_ < sizeof(cases) / sizeof *(cases); i_++) counting_verify(g, &(cases)[i_])
 
 /* The graph's error holds `part`; the graph is reset. */
 static inline void counting_error(gr_graph *g, const char *part)

@@ -22,7 +22,8 @@ static inline const double *drawn_values(gr_tensor *t)
 }
 
 /* The attributes of a random op: its seed, and a dtype and shape where it has these. */
-static inline const void *drawn_attrs(const gr_op *op, gr_dtype dtype, gr_shape shape, uint64_t seed)
+static inline const void *drawn_attrs(const gr_op *op, gr_dtype dtype, gr_shape shape,
+                                      uint64_t seed)
 {
     static _Alignas(16) char attrs[256];
     ck_assert_uint_le(op->attrs_size, sizeof attrs);

@@ -6,19 +6,59 @@
 
 /* --- one input --- */
 
-static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
-static double softplus(double x) { return log(1 + exp(x)); }
-static double square(double x) { return x * x; }
-static double relu(double x) { return x > 0 ? x : 0; }
-static double negated(double x) { return -x; }
-static double minus_one(double x) { (void)x; return -1; }
-static double d_tanh(double x) { return 1 / (cosh(x) * cosh(x)); }
-static double d_sigmoid(double x) { return sigmoid(x) * sigmoid(-x); }
-static double d_cos(double x) { return -sin(x); }
-static double d_square(double x) { return 2 * x; }
-static double d_relu(double x) { return x > 0; }
-static double d_abs(double x) { return (x > 0) - (x < 0); }
-static double d_erf(double x) { return 2 / sqrt(acos(-1)) * exp(-x * x); }
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+static double softplus(double x)
+{
+    return log(1 + exp(x));
+}
+static double square(double x)
+{
+    return x * x;
+}
+static double relu(double x)
+{
+    return x > 0 ? x : 0;
+}
+static double negated(double x)
+{
+    return -x;
+}
+static double minus_one(double x)
+{
+    (void)x;
+    return -1;
+}
+static double d_tanh(double x)
+{
+    return 1 / (cosh(x) * cosh(x));
+}
+static double d_sigmoid(double x)
+{
+    return sigmoid(x) * sigmoid(-x);
+}
+static double d_cos(double x)
+{
+    return -sin(x);
+}
+static double d_square(double x)
+{
+    return 2 * x;
+}
+static double d_relu(double x)
+{
+    return x > 0;
+}
+static double d_abs(double x)
+{
+    return (x > 0) - (x < 0);
+}
+static double d_erf(double x)
+{
+    return 2 / sqrt(acos(-1)) * exp(-x * x);
+}
 
 static const struct function {
     const char *name;
@@ -75,17 +115,32 @@ static void step_of_positive(program *p)
 
 /* --- two inputs, broadcast --- */
 
-static int v_add(int a, int b) { return s_add(a, b); }
-static int v_sub(int a, int b) { return binary(variable_value(a) - variable_value(b), a, 1, b, -1); }
-static int v_mul(int a, int b) { return s_mul(a, b); }
+static int v_add(int a, int b)
+{
+    return s_add(a, b);
+}
+static int v_sub(int a, int b)
+{
+    return binary(variable_value(a) - variable_value(b), a, 1, b, -1);
+}
+static int v_mul(int a, int b)
+{
+    return s_mul(a, b);
+}
 static int v_div(int a, int b)
 {
     int positive = above_zero(b);
     double x = variable_value(a), d = variable_value(positive);
     return binary(x / d, a, 1 / d, positive, -x / (d * d));
 }
-static int v_maximum(int a, int b) { return s_max((const int[]){a, b}, 2, 1); }
-static int v_minimum(int a, int b) { return s_max((const int[]){a, b}, 2, -1); }
+static int v_maximum(int a, int b)
+{
+    return s_max((const int[]){a, b}, 2, 1);
+}
+static int v_minimum(int a, int b)
+{
+    return s_max((const int[]){a, b}, 2, -1);
+}
 static int v_where(int a, int b)
 {
     int from = s_above(a, b) ? b : a; /* crosswise, so that it is no maximum */
@@ -107,9 +162,12 @@ static const struct pair {
     gr_tensor *(*record)(gr_tensor *a, gr_tensor *b);
     int (*f)(int a, int b);
 } pairs[] = {
-    {"add", gr_add, v_add},          {"sub", gr_sub, v_sub},
-    {"mul", gr_mul, v_mul},          {"div", t_div, v_div},
-    {"maximum", gr_maximum, v_maximum}, {"minimum", gr_minimum, v_minimum},
+    {"add", gr_add, v_add},
+    {"sub", gr_sub, v_sub},
+    {"mul", gr_mul, v_mul},
+    {"div", t_div, v_div},
+    {"maximum", gr_maximum, v_maximum},
+    {"minimum", gr_minimum, v_minimum},
     {"where", t_where, v_where},
 };
 
@@ -118,7 +176,8 @@ static bool join(const array *a, const array *b, int *rank, int64_t *dim)
 {
     *rank = a->rank > b->rank ? a->rank : b->rank;
     for (int i = 1; i <= *rank; i++) {
-        int64_t m = i <= a->rank ? a->dim[a->rank - i] : 1, n = i <= b->rank ? b->dim[b->rank - i] : 1;
+        int64_t m = i <= a->rank ? a->dim[a->rank - i] : 1,
+                n = i <= b->rank ? b->dim[b->rank - i] : 1;
         if (m != n && m != 1 && n != 1) return false;
         dim[*rank - i] = m == 1 ? n : m;
     }

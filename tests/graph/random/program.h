@@ -25,16 +25,18 @@ typedef struct program {
     char text[4096]; /* the steps, to be shown on failure */
 } program;
 
-int64_t draw(program *p, int64_t n);        /* 0 .. n - 1 */
-double draw_real(program *p);               /* (-1, 1) */
+int64_t draw(program *p, int64_t n); /* 0 .. n - 1 */
+double draw_real(program *p);        /* (-1, 1) */
 const value *draw_value(program *p);
 value add_leaf(program *p, int rank, const int64_t *dim);
-void keep(program *p, const char *name, gr_tensor *t, array a); /* adds a value, scaled down if large */
+void keep(program *p, const char *name, gr_tensor *t,
+          array a); /* adds a value, scaled down if large */
 gr_shape shape_of(const array *a);
 double largest(const array *a);
 
 /* Does one thing to one or two values; does nothing where it does not apply. */
 typedef void step_fn(program *p);
-extern step_fn *const arithmetic_steps[], *const shape_steps[], *const reduction_steps[]; /* end with NULL */
+extern step_fn *const arithmetic_steps[], *const shape_steps[],
+                                              *const reduction_steps[]; /* end with NULL */
 
 #endif

@@ -48,8 +48,14 @@ static int variance_of(const int *x, int n)
     return s_scale(y, 1.0 / n);
 }
 
-static int most_of(const int *x, int n) { return s_max(x, n, 1); }
-static int least_of(const int *x, int n) { return s_max(x, n, -1); }
+static int most_of(const int *x, int n)
+{
+    return s_max(x, n, 1);
+}
+static int least_of(const int *x, int n)
+{
+    return s_max(x, n, -1);
+}
 
 static gr_tensor *t_variance(gr_tensor *x, gr_axes axes, bool keepdim)
 {
@@ -62,9 +68,9 @@ static const struct reduction {
     int (*f)(const int *x, int n);
     bool of_nothing; /* defined for no elements */
 } reductions[] = {
-    {"sum", gr_sum, sum_of, true},     {"mean", gr_mean, mean_of, false},
-    {"prod", gr_prod, product_of, true}, {"max", gr_max, most_of, false},
-    {"min", gr_min, least_of, false},  {"logsumexp", gr_logsumexp, log_sum_exp_of, false},
+    {"sum", gr_sum, sum_of, true},           {"mean", gr_mean, mean_of, false},
+    {"prod", gr_prod, product_of, true},     {"max", gr_max, most_of, false},
+    {"min", gr_min, least_of, false},        {"logsumexp", gr_logsumexp, log_sum_exp_of, false},
     {"var", t_variance, variance_of, false},
 };
 

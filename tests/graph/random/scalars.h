@@ -37,7 +37,7 @@ int s_mul(int a, int b);
 int s_scale(int x, double a);
 int s_max(const int *x, int n, int sign); /* sign -1: the least; equals share */
 bool s_above(int a, int b);               /* a > b */
-void s_apart(int x, double from); /* notes a kink at `from` */
+void s_apart(int x, double from);         /* notes a kink at `from` */
 
 /* Element `index` of x for a position in a shape that x broadcasts to. */
 int array_broadcast(const array *x, int rank, const int64_t *index);
@@ -45,7 +45,7 @@ int array_broadcast(const array *x, int rank, const int64_t *index);
 bool advance_index(int rank, const int64_t *dim, int64_t *index);
 int64_t offset_of(const array *x, const int64_t *index);
 
-void seed_gradient(const array *y);   /* adds 1 to the gradient of each element */
-void propagate_gradients(void); /* from the seeds to every variable */
+void seed_gradient(const array *y); /* adds 1 to the gradient of each element */
+void propagate_gradients(void);     /* from the seeds to every variable */
 
 #endif

@@ -5,7 +5,8 @@
 /* y[index] = x[f(index)], -1 for a zero. */
 typedef int64_t place_fn(const array *x, const int64_t *index, const int64_t *how);
 
-static array rearranged(const array *x, int rank, const int64_t *dim, place_fn *f, const int64_t *how)
+static array rearranged(const array *x, int rank, const int64_t *dim, place_fn *f,
+                        const int64_t *how)
 {
     int64_t index[RANK] = {0};
     array y = array_new(rank, dim);
@@ -178,5 +179,5 @@ static void step_diagonal(program *p)
          rearranged(&x->a, rank - 1, dim, on_diagonal, NULL));
 }
 
-step_fn *const shape_steps[] = {step_reshape, step_permute, step_expand, step_slice, step_flip,
-                                step_pad, step_concat, step_diagonal, NULL};
+step_fn *const shape_steps[] = {step_reshape, step_permute, step_expand,   step_slice, step_flip,
+                                step_pad,     step_concat,  step_diagonal, NULL};

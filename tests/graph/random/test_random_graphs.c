@@ -102,7 +102,8 @@ static void add_leaves(program *p, uint64_t seed)
 
 static void build(program *p, uint64_t seed)
 {
-    step_fn *const *const kinds[] = {arithmetic_steps, arithmetic_steps, shape_steps, reduction_steps};
+    step_fn *const *const kinds[] = {arithmetic_steps, arithmetic_steps, shape_steps,
+                                     reduction_steps};
     const int64_t steps = 5 + draw(p, 26);
     add_leaves(p, seed);
     for (int64_t i = 0; i < 2 * steps && p->n < p->leaves[p->n_leaves - 1] + 1 + steps; i++) {
@@ -122,13 +123,13 @@ static void compare(const program *p, uint64_t seed, const char *what, int numbe
     gr_shape shape = shape_of(a);
     double most = 1;
     ck_assert_msg(got != NULL, "graph %d: %s", (int)seed, gr_graph_error(p->g));
-    ck_assert_msg(gr_shape_equal(gr_shape_of(t), &shape), "graph %d: the shape of %s %d is wrong: %s",
-                  (int)seed, what, number, p->text);
+    ck_assert_msg(gr_shape_equal(gr_shape_of(t), &shape),
+                  "graph %d: the shape of %s %d is wrong: %s", (int)seed, what, number, p->text);
     for (int64_t i = 0; i < array_numel(a); i++) most = fmax(most, fabs(of(a->at[i])));
     for (int64_t i = 0; i < array_numel(a); i++)
         if (!(fabs(got[i] - of(a->at[i])) <= TOLERANCE * most))
-            ck_abort_msg("graph %d, %s %d, element %d: expected %.12g, got %.12g: %s", (int)seed, what,
-                         number, (int)i, of(a->at[i]), got[i], p->text);
+            ck_abort_msg("graph %d, %s %d, element %d: expected %.12g, got %.12g: %s", (int)seed,
+                         what, number, (int)i, of(a->at[i]), got[i], p->text);
 }
 
 /* The last value and one other are differentiated together. */
@@ -155,12 +156,14 @@ static bool run_graph(program *p, uint64_t seed)
     scalars_begin();
     *p = (program){.g = g, .state = seed};
     build(p, seed);
-    ck_assert_msg(gr_graph_error(g) == NULL, "graph %d: %s: %s", (int)seed, gr_graph_error(g), p->text);
+    ck_assert_msg(gr_graph_error(g) == NULL, "graph %d: %s: %s", (int)seed, gr_graph_error(g),
+                  p->text);
     if (scalars_too_close()) return false;
     for (int i = 0; i < p->n && seed % 2; i++)
         compare(p, seed, "value", i, p->values[i].t, &p->values[i].a, variable_value);
     compare_gradients(p, seed);
-    compare(p, seed, "value", p->n - 1, p->values[p->n - 1].t, &p->values[p->n - 1].a, variable_value);
+    compare(p, seed, "value", p->n - 1, p->values[p->n - 1].t, &p->values[p->n - 1].a,
+            variable_value);
     return true;
 }
 
