@@ -6,8 +6,7 @@
 int main(void)
 {
     gr_dataset *data = gr_digits();
-    gr_loader *loader =
-        data ? gr_loader_new(data, (gr_loader_options){.batch = 100, .shuffle = true}) : NULL;
+    gr_loader *loader = gr_loader_new(data, (gr_loader_options){.batch = 100, .shuffle = true});
     gr_model *m = gr_model_new();
     gr_module *net = gr_sequential(m, GR_LIST(gr_linear_layer(m, 64, 500), gr_relu_layer(m),
                                               gr_linear_layer(m, 500, 500), gr_relu_layer(m),
@@ -20,10 +19,8 @@ int main(void)
         for (gr_batch b; !status && gr_next(loader, &b); gr_graph_reset(g)) {
             gr_tensor *x = gr_from_data(g, GR_F32, GR_SHAPE(b.n, 64), b.x);
             gr_tensor *t = gr_from_data(g, GR_I64, GR_SHAPE(b.n), b.y), *z = gr_forward(net, x);
-            gr_tensor *right = gr_sum_all(gr_equal(gr_argmax(z, 1), t));
-            status = gr_backward(gr_cross_entropy(z, t));
-            if (!status) status = gr_step(adam);
-            hits += gr_item(right);
+            hits += gr_item(gr_sum_all(gr_equal(gr_argmax(z, 1), t)));
+            if (!(status = gr_backward(gr_cross_entropy(z, t)))) status = gr_step(adam);
         }
         printf("epoch %d  accuracy %.2f%%\n", epoch, 100 * hits / (double)data->n);
     }
