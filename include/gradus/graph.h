@@ -41,8 +41,8 @@ GR_API gr_memory gr_graph_memory(const gr_graph *g);
 GR_API gr_tensor *gr_from_data(gr_graph *g, gr_dtype dtype, gr_shape shape, const void *data); /* copies */
 GR_API gr_tensor *gr_borrow(gr_graph *g, gr_dtype dtype, gr_shape shape, const void *data); /* no copy: data outlives the graph's next reset */
 GR_API gr_tensor *gr_full(gr_graph *g, gr_dtype dtype, gr_shape shape, double value);
-GR_API gr_tensor *gr_zeros(gr_graph *g, gr_dtype dtype, gr_shape shape);
-GR_API gr_tensor *gr_ones(gr_graph *g, gr_dtype dtype, gr_shape shape);
+GR_API gr_tensor *gr_zeros(gr_graph *g, gr_dtype dtype, gr_shape shape); /* of any dtype */
+GR_API gr_tensor *gr_ones(gr_graph *g, gr_dtype dtype, gr_shape shape); /* likewise */
 GR_API gr_tensor *gr_scalar(gr_graph *g, gr_dtype dtype, double value); /* rank 0 */
 GR_API gr_tensor *gr_use(gr_graph *g, gr_param *p);                    /* the same tensor each time */
 GR_API gr_tensor *gr_bind(gr_graph *g, gr_param *p, gr_tensor *t);     /* gr_use(g, p) gives t until reset */
@@ -51,8 +51,8 @@ GR_API gr_tensor *gr_bind(gr_graph *g, gr_param *p, gr_tensor *t);     /* gr_use
 
 GR_API gr_graph *gr_graph_of(const gr_tensor *t); /* NULL for an inert tensor */
 GR_API gr_dtype gr_dtype_of(const gr_tensor *t);
-GR_API const gr_shape *gr_shape_of(const gr_tensor *t);
-GR_API int64_t gr_numel(const gr_tensor *t);
+GR_API const gr_shape *gr_shape_of(const gr_tensor *t); /* rank 0 for NULL, inert and stale tensors */
+GR_API int64_t gr_numel(const gr_tensor *t); /* elements; 1 for NULL, inert and stale tensors */
 GR_API const void *gr_data(gr_tensor *t); /* row-major values, until reset; NULL after an error */
 GR_API double gr_item(gr_tensor *t);      /* of one element; NaN after an error */
 GR_API gr_status gr_eval(gr_tensor *const *tensors, int n);
@@ -85,10 +85,10 @@ GR_API gr_status gr_scratch_next(gr_graph *g, gr_tensor **keep, int n); /* ends 
 GR_API gr_param *gr_param_new(const char *name, gr_dtype dtype, gr_shape shape, const void *data); /* data NULL: zeros */
 GR_API gr_param *gr_param_retain(gr_param *p);
 GR_API void gr_param_release(gr_param *p);
-GR_API const char *gr_param_name(const gr_param *p);
+GR_API const char *gr_param_name(const gr_param *p); /* as given to gr_param_new */
 GR_API gr_dtype gr_param_dtype(const gr_param *p);
 GR_API const gr_shape *gr_param_shape(const gr_param *p);
-GR_API const void *gr_param_data(const gr_param *p);
+GR_API const void *gr_param_data(const gr_param *p); /* row-major; NULL for an inert parameter */
 GR_API void *gr_param_write(gr_param *p);            /* to change values: recorded uses become stale */
 GR_API const void *gr_param_grad(const gr_param *p); /* NULL until a backward reached it */
 GR_API const int64_t *gr_param_grad_rows(const gr_param *p, int64_t *n); /* of a table: the rows that may not be 0; NULL: all */

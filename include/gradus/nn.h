@@ -31,7 +31,7 @@ GR_API int gr_model_buffers(const gr_model *m);              /* state that no op
 GR_API gr_param *gr_model_buffer(const gr_model *m, int i);
 GR_API int gr_model_states(const gr_model *m);               /* what a file holds: parameters, saved buffers, further names of shared ones */
 GR_API gr_param *gr_model_state(const gr_model *m, int i);
-GR_API const char *gr_model_state_name(gr_model *m, int i);
+GR_API const char *gr_model_state_name(gr_model *m, int i); /* its path from the root, as in the file */
 GR_API gr_param *gr_model_find(gr_model *m, const char *name); /* of all that has a name; NULL when there is none */
 GR_API gr_module *gr_model_module(gr_model *m, const char *path); /* "encoder.0", "" for a single root; NULL when there is none */
 GR_API int64_t gr_model_numel(const gr_model *m);            /* elements of all parameters together */

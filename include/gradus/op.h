@@ -223,16 +223,16 @@ GR_API gr_tensor *gr_apply_attrs(gr_graph *g, const gr_op *op, gr_tensor *const 
 
 typedef struct gr_node gr_node;
 
-GR_API const gr_node *gr_node_first(const gr_graph *g);
-GR_API const gr_node *gr_node_next(const gr_node *node);
-GR_API const gr_node *gr_node_of(const gr_tensor *t);
+GR_API const gr_node *gr_node_first(const gr_graph *g); /* the oldest; NULL: an empty tape */
+GR_API const gr_node *gr_node_next(const gr_node *node); /* in the order of recording; NULL after the newest */
+GR_API const gr_node *gr_node_of(const gr_tensor *t); /* that made t; NULL for NULL, inert and stale tensors */
 GR_API int64_t gr_node_id(const gr_node *node); /* 0, 1, 2, ... in recording order */
 GR_API const gr_op *gr_node_op(const gr_node *node);
-GR_API const void *gr_node_attrs(const gr_node *node);
-GR_API int gr_node_inputs(const gr_node *node);
-GR_API int gr_node_outputs(const gr_node *node);
-GR_API gr_tensor *gr_node_input(const gr_node *node, int i);
-GR_API gr_tensor *gr_node_output(const gr_node *node, int i);
+GR_API const void *gr_node_attrs(const gr_node *node); /* of the op's attributes type; NULL where it has none */
+GR_API int gr_node_inputs(const gr_node *node); /* how many */
+GR_API int gr_node_outputs(const gr_node *node); /* how many */
+GR_API gr_tensor *gr_node_input(const gr_node *node, int i); /* the inert tensor when there is no i-th */
+GR_API gr_tensor *gr_node_output(const gr_node *node, int i); /* likewise */
 GR_API gr_param *gr_node_param(const gr_node *node);    /* of a leaf made by gr_use, else NULL */
 GR_API bool gr_node_is_backward(const gr_node *node);   /* recorded by a VJP */
 enum {

@@ -114,9 +114,9 @@ GR_API gr_tensor *gr_maxout(gr_tensor *x, int k, int axis); /* the largest of ea
 
 /* --- choosing and comparing; comparisons give bool --- */
 GR_API gr_tensor *gr_maximum(gr_tensor *a, gr_tensor *b);
-GR_API gr_tensor *gr_minimum(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_minimum(gr_tensor *a, gr_tensor *b); /* NaN wins, as in gr_maximum */
 GR_API gr_tensor *gr_where(gr_tensor *cond, gr_tensor *a, gr_tensor *b); /* cond ? a : b */
-GR_API gr_tensor *gr_equal(gr_tensor *a, gr_tensor *b);
+GR_API gr_tensor *gr_equal(gr_tensor *a, gr_tensor *b); /* this and the next five: of two tensors of one dtype, bool; NaN differs from all; no gradient */
 GR_API gr_tensor *gr_not_equal(gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_less(gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_less_equal(gr_tensor *a, gr_tensor *b);
@@ -126,8 +126,8 @@ GR_API gr_tensor *gr_cast(gr_tensor *x, gr_dtype dtype);
 
 /* --- truth values: tests of floats give bool, the logical ones take and give bool --- */
 GR_API gr_tensor *gr_isnan(gr_tensor *x);
-GR_API gr_tensor *gr_isinf(gr_tensor *x);
-GR_API gr_tensor *gr_isfinite(gr_tensor *x);
+GR_API gr_tensor *gr_isinf(gr_tensor *x);    /* either sign */
+GR_API gr_tensor *gr_isfinite(gr_tensor *x); /* neither NaN nor infinite */
 GR_API gr_tensor *gr_logical_and(gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_logical_or(gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_logical_xor(gr_tensor *a, gr_tensor *b);

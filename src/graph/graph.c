@@ -244,17 +244,17 @@ int64_t gr_numel(const gr_tensor *t)
 
 const gr_node *gr_node_first(const gr_graph *g)
 {
-    return g->first;
+    return g ? g->first : NULL;
 }
 
 const gr_node *gr_node_next(const gr_node *node)
 {
-    return node->next;
+    return node ? node->next : NULL;
 }
 
 const gr_node *gr_node_of(const gr_tensor *t)
 {
-    return t->graph && gr__is_stale(t) ? NULL : t->node;
+    return gr__is_nil(t) || gr__is_stale(t) ? NULL : t->node;
 }
 
 int64_t gr_node_id(const gr_node *node)

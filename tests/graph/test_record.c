@@ -204,10 +204,25 @@ START_TEST(every_op_is_listed_once_with_its_texts)
 }
 END_TEST
 
+START_TEST(a_tensor_that_cannot_be_used_has_no_node)
+{
+    gr_tensor *t = numbers(2, 2), *inert = gr_matmul(numbers(2, 3), numbers(4, 5));
+    ck_assert_ptr_nonnull(gr_node_of(t));
+    ck_assert_ptr_null(gr_node_of(inert));
+    ck_assert_ptr_null(gr_node_of(NULL));
+    gr_graph_reset(g);
+    ck_assert_ptr_null(gr_node_of(t));
+    ck_assert_ptr_null(gr_node_first(g));
+    ck_assert_ptr_null(gr_node_first(NULL));
+    ck_assert_ptr_null(gr_node_next(NULL));
+}
+END_TEST
+
 SUITE("record", setup, teardown, shapes_broadcast_as_in_numpy,
       the_first_error_sticks_and_names_shapes_and_line, a_reset_graph_forgets_its_error,
       dtypes_are_not_mixed_silently, ops_without_a_kernel_for_a_dtype_say_so,
       tensors_of_another_graph_are_refused, stale_tensors_are_refused,
       null_arguments_are_errors_not_crashes, impossible_shapes_are_refused,
       reshape_resolves_an_open_size_and_views_where_it_can, views_of_views_read_the_right_elements,
-      a_site_names_the_outermost_call, every_op_is_listed_once_with_its_texts)
+      a_site_names_the_outermost_call, every_op_is_listed_once_with_its_texts,
+      a_tensor_that_cannot_be_used_has_no_node)
