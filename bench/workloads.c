@@ -1,161 +1,38 @@
-/* workloads.c - training steps to be timed; peer_torch.py runs the same ones in PyTorch. */
+/* workloads.c - runs one workload and prints a JSON line; peer_torch.py is the same in PyTorch. */
 /* SPDX-License-Identifier: MIT */
-#include <gradus/graph.h>
-#include <gradus/nn.h>
-#include <gradus/ops.h>
-#include <gradus/optim.h>
+#include "workload.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum {
-    LOSS_STEPS = 10, /* before the loss that both programs must agree on */
-    BATCHES = 8,     /* distinct ones, used in turn */
-    CLASSES = 10,
-    PARAM_STREAM = 100,
-    INPUT_STREAM = 200,
-    LABEL_STREAM = 300
-};
-
-typedef struct net {
-    gr_model *model;
-    gr_module *root;
-    gr_optimizer *optimizer;
-} net;
-
-typedef struct workload {
-    const char *name;
-    net (*build)(void);
-    gr_shape input; /* of a batch */
-} workload;
-
-typedef struct batches {
-    float *x[BATCHES];
-    int64_t *t[BATCHES];
-} batches;
+enum { LOSS_STEPS = 10 }; /* of training before the loss that all programs must agree on */
 
 typedef struct options {
     const workload *workload;
     int threads, steps, warmup;
 } options;
 
-/* --- the workloads --- */
-
-/* 784 - 512 - 512 - 10, Adam. */
-static net build_mlp(void)
-{
-    gr_model *m = gr_model_new();
-    gr_module *root = gr_sequential(m, GR_LIST(gr_linear_layer(m, 784, 512), gr_relu_layer(m),
-                                               gr_linear_layer(m, 512, 512), gr_relu_layer(m),
-                                               gr_linear_layer(m, 512, CLASSES)));
-    return (net){m, root, gr_adam(m, (gr_adam_options){.lr = 1e-3})};
-}
-
-/* LeNet-5 (LeCun et al. 1998) with ReLU and max-pooling, SGD with momentum. */
-static net build_lenet(void)
-{
-    gr_pool2d_options half = {.kernel = {2, 2}};
-    gr_conv2d_layer_options same = {.conv.padding = {2, 2}}, valid = {0};
-    gr_model *m = gr_model_new();
-    gr_module *root = gr_sequential(m, GR_LIST(gr_conv2d_layer(m, 1, 6, 5, same), gr_relu_layer(m),
-                                               gr_max_pool2d_layer(m, half),
-                                               gr_conv2d_layer(m, 6, 16, 5, valid),
-                                               gr_relu_layer(m), gr_max_pool2d_layer(m, half),
-                                               gr_flatten_layer(m), gr_linear_layer(m, 400, 120),
-                                               gr_relu_layer(m), gr_linear_layer(m, 120, 84),
-                                               gr_relu_layer(m), gr_linear_layer(m, 84, CLASSES)));
-    return (net){m, root, gr_sgd(m, (gr_sgd_options){.lr = 0.01, .momentum = 0.9})};
-}
-
-static const workload workloads[] = {
-    {"mlp", build_mlp, {2, {128, 784}}},
-    {"lenet", build_lenet, {4, {64, 1, 28, 28}}},
-};
-enum { WORKLOADS = sizeof workloads / sizeof *workloads };
+static const workload *const groups[] = {image_workloads, sequence_workloads, function_workloads,
+                                         convolution_workloads};
+enum { GROUPS = sizeof groups / sizeof *groups };
 
 static const workload *find_workload(const char *name)
 {
-    for (int i = 0; i < WORKLOADS; i++)
-        if (strcmp(workloads[i].name, name) == 0) return &workloads[i];
+    for (int i = 0; i < GROUPS; i++)
+        for (const workload *w = groups[i]; w->name; w++)
+            if (strcmp(w->name, name) == 0) return w;
     return NULL;
-}
-
-/* --- numbers that any language can make: SplitMix64 of (stream << 32) + i --- */
-
-static uint64_t bits(uint64_t stream, int64_t i)
-{
-    uint64_t z = ((stream << 32) + (uint64_t)i) * 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return (z ^ (z >> 31)) >> 40; /* the upper 24 */
-}
-
-/* n numbers in [-bound, bound). */
-static void fill_uniform(float *x, uint64_t stream, int64_t n, double bound)
-{
-    for (int64_t i = 0; i < n; i++)
-        x[i] = (float)((2 * ((double)bits(stream, i) / (1 << 24)) - 1) * bound);
-}
-
-static void fill_labels(int64_t *t, uint64_t stream, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) t[i] = (int64_t)(bits(stream, i) % CLASSES);
-}
-
-/* Weights and biases alike in (-1/sqrt(fan_in), 1/sqrt(fan_in)), by order of creation. */
-static void set_weights(gr_model *m)
-{
-    double bound = 0;
-    for (int i = 0; i < gr_model_params(m); i++) {
-        gr_param *p = gr_model_param(m, i);
-        const gr_shape *shape = gr_param_shape(p);
-        int64_t n = gr_shape_numel(shape);
-        if (shape->rank > 1) bound = 1 / sqrt((double)(n / shape->dim[0]));
-        fill_uniform(gr_param_write(p), PARAM_STREAM + (uint64_t)i, n, bound);
-    }
-}
-
-static void *allocate(size_t bytes)
-{
-    void *memory = malloc(bytes);
-    if (!memory) {
-        fprintf(stderr, "workloads: out of memory\n");
-        exit(1);
-    }
-    return memory;
-}
-
-static batches make_batches(const workload *w)
-{
-    batches data;
-    int64_t rows = w->input.dim[0], numel = gr_shape_numel(&w->input);
-    for (int b = 0; b < BATCHES; b++) {
-        data.x[b] = allocate((size_t)numel * sizeof(float));
-        data.t[b] = allocate((size_t)rows * sizeof(int64_t));
-        fill_uniform(data.x[b], INPUT_STREAM + (uint64_t)b, numel, 1);
-        fill_labels(data.t[b], LABEL_STREAM + (uint64_t)b, rows);
-    }
-    return data;
-}
-
-static void free_batches(batches *data)
-{
-    for (int b = 0; b < BATCHES; b++) {
-        free(data->x[b]);
-        free(data->t[b]);
-    }
 }
 
 /* --- measuring --- */
 
-static double now_ms(void)
+static double now_ms(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
 }
 
@@ -172,38 +49,28 @@ static double status_mb(const char *key)
     return (double)kb / 1024;
 }
 
-static gr_tensor *record_loss(gr_graph *g, const net *n, const workload *w, const batches *data,
-                              int b)
-{
-    gr_tensor *x = gr_borrow(g, GR_F32, w->input, data->x[b]);
-    gr_tensor *t = gr_borrow(g, GR_I64, GR_SHAPE(w->input.dim[0]), data->t[b]);
-    return gr_cross_entropy(gr_forward(n->root, x), t);
-}
+typedef struct times {
+    double *step; /* ms */
+    double cpu;   /* ms of all threads together, the mean of the steps */
+    double result;
+} times;
 
-/* One step of training, with a look at the loss, as a training loop has it. */
-static double train_step(gr_graph *g, const net *n, const workload *w, const batches *data, int i)
+/* False after an error. */
+static bool measure(job *j, const options *o, times *t)
 {
-    gr_graph_reset(g);
-    gr_tensor *loss = record_loss(g, n, w, data, i % BATCHES);
-    if (gr_backward(loss) || gr_step(n->optimizer)) return NAN;
-    return gr_item(loss);
-}
-
-/* The times of o->steps steps; returns the loss of batch 0 after LOSS_STEPS steps, or NaN. */
-static double measure(gr_graph *g, const net *n, const batches *data, const options *o,
-                      double *times)
-{
-    for (int i = 0; i < LOSS_STEPS; i++)
-        if (isnan(train_step(g, n, o->workload, data, i))) return NAN;
-    gr_graph_reset(g);
-    double loss = gr_item(record_loss(g, n, o->workload, data, 0));
+    const int first = j->optimizer ? LOSS_STEPS : 0;
+    double last = 0, cpu = 0;
+    for (int i = 0; i < first && !isnan(last); i++) last = j->workload->step(j, i);
+    t->result = isnan(last) ? NAN : j->workload->result(j);
+    if (isnan(t->result)) return false;
     for (int i = -o->warmup; i < o->steps; i++) {
-        double start = now_ms();
-        double step = train_step(g, n, o->workload, data, i + o->warmup + LOSS_STEPS);
-        if (isnan(step)) return NAN;
-        if (i >= 0) times[i] = now_ms() - start;
+        if (i == 0) cpu = now_ms(CLOCK_PROCESS_CPUTIME_ID);
+        const double start = now_ms(CLOCK_MONOTONIC);
+        if (isnan(j->workload->step(j, i + o->warmup + first))) return false;
+        if (i >= 0) t->step[i] = now_ms(CLOCK_MONOTONIC) - start;
     }
-    return loss;
+    t->cpu = (now_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu) / o->steps;
+    return true;
 }
 
 static int by_value(const void *a, const void *b)
@@ -212,47 +79,51 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void report(const options *o, double *times, double loss, double idle_mb)
+static void report(const options *o, const times *t, double idle_mb)
 {
-    int n = o->steps;
-    qsort(times, (size_t)n, sizeof *times, by_value);
-    double median = (times[(n - 1) / 2] + times[n / 2]) / 2, peak = status_mb("VmHWM");
-    printf("{\"workload\": \"%s\", \"threads\": %d, \"step_ms\": %.4f, \"step_ms_min\": %.4f, "
-           "\"loss10\": %.9g, \"peak_mb\": %.1f, \"peak_minus_idle_mb\": %.1f, "
+    const int n = o->steps;
+    qsort(t->step, (size_t)n, sizeof *t->step, by_value);
+    const double median = (t->step[(n - 1) / 2] + t->step[n / 2]) / 2, peak = status_mb("VmHWM");
+    printf("{\"workload\": \"%s\", \"threads\": %d, \"step_ms\": %.6g, \"step_ms_min\": %.6g, "
+           "\"cpu_ms\": %.6g, \"loss10\": %.9g, \"peak_mb\": %.1f, \"peak_minus_idle_mb\": %.1f, "
            "\"version\": \"Gradus %s\"}\n",
-           o->workload->name, o->threads, median, times[0], loss, peak, peak - idle_mb,
-           gr_version());
+           o->workload->name, o->threads, median, t->step[0], t->cpu, t->result, peak,
+           peak - idle_mb, gr_version());
 }
 
 /* The first thing that failed, whichever object it stuck to. */
-static const char *failure(const net *n, gr_graph *g)
+static const char *failure(const job *j)
 {
-    const char *text = gr_model_error(n->model);
-    if (!text) text = gr_optimizer_error(n->optimizer);
-    if (!text) text = gr_graph_error(g);
+    const char *text = j->model ? gr_model_error(j->model) : NULL;
+    if (!text && j->optimizer) text = gr_optimizer_error(j->optimizer);
+    if (!text) text = gr_graph_error(j->g);
     return text ? text : gr_last_error();
+}
+
+static void release(job *j)
+{
+    gr_graph_free(j->g);
+    gr_optimizer_free(j->optimizer);
+    gr_model_free(j->model);
+    for (int i = 0; i < PARAMS; i++) gr_param_release(j->param[i]);
+    for (int b = 0; b < BATCHES; b++) {
+        free(j->x[b]);
+        free(j->t[b]);
+    }
 }
 
 static bool run(const options *o)
 {
     gr_set_threads(o->threads);
-    double idle = status_mb("VmRSS");
-    net n = o->workload->build();
-    set_weights(n.model);
-    batches data = make_batches(o->workload);
-    double *times = allocate((size_t)o->steps * sizeof *times);
-    gr_graph *g = gr_graph_new();
-
-    double loss = measure(g, &n, &data, o, times);
-    bool fine = !isnan(loss);
-    if (fine) report(o, times, loss, idle);
-    else fprintf(stderr, "workloads: %s\n", failure(&n, g));
-
-    gr_graph_free(g);
-    gr_optimizer_free(n.optimizer);
-    gr_model_free(n.model);
-    free_batches(&data);
-    free(times);
+    const double idle = status_mb("VmRSS");
+    job j = {.workload = o->workload, .g = gr_graph_new()};
+    times t = {.step = allocate((size_t)o->steps * sizeof *t.step)};
+    o->workload->build(&j);
+    const bool fine = measure(&j, o, &t);
+    if (fine) report(o, &t, idle);
+    else fprintf(stderr, "workloads: %s: %s\n", o->workload->name, failure(&j));
+    release(&j);
+    free(t.step);
     return fine;
 }
 
@@ -276,11 +147,19 @@ static bool parse(int argc, char **argv, options *o)
     return o->workload != NULL;
 }
 
+static void usage(void)
+{
+    fprintf(stderr, "usage: workloads NAME [--threads N] [--steps S] [--warmup W]\nNAME:");
+    for (int i = 0; i < GROUPS; i++)
+        for (const workload *w = groups[i]; w->name; w++) fprintf(stderr, " %s", w->name);
+    fprintf(stderr, "\n");
+}
+
 int main(int argc, char **argv)
 {
-    options o = {.threads = 1, .steps = 200, .warmup = 30};
+    options o = {.threads = 1, .steps = 20, .warmup = 3};
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: workloads mlp|lenet [--threads N] [--steps S] [--warmup W]\n");
+        usage();
         return 2;
     }
     return run(&o) ? 0 : 1;
