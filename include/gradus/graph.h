@@ -26,6 +26,11 @@ GR_API const char *gr_graph_error(gr_graph *g);      /* NULL, or what failed and
 GR_API gr_status gr_graph_status(const gr_graph *g); /* GR_OK, or the kind of the first error */
 GR_API void gr_graph_seed(gr_graph *g, uint64_t seed);   /* of the random ops that follow */
 GR_API void gr_graph_set_eager(gr_graph *g, bool eager); /* evaluate each node when recorded */
+/* To what the operands of large float32 products and convolutions are rounded. */
+typedef enum gr_precision { GR_PRECISION_FLOAT32, GR_PRECISION_BFLOAT16 } gr_precision;
+GR_API void gr_graph_set_precision(gr_graph *g, gr_precision p); /* before anything is recorded; stays over resets */
+GR_API gr_precision gr_graph_precision(const gr_graph *g); /* in effect: float32 where gr_has_bfloat16() is false */
+GR_API bool gr_has_bfloat16(void); /* whether the processor multiplies bfloat16 faster than float32 */
 GR_API void gr_graph_set_anomaly(gr_graph *g, bool watched); /* the first NaN or Inf made from finite inputs is an error */
 GR_API void gr_graph_set_guarded(gr_graph *g, bool guarded); /* catch kernels that leave outputs unwritten or write elsewhere */
 

@@ -47,6 +47,13 @@ gr_status gr_exec_fail(gr_exec *e, const char *format, ...)
     return GR_ERR_ARGUMENT;
 }
 
+bool gr__exec_rounds(const gr_exec *e)
+{
+    const running *r = e->internal;
+    return e->out[0].dtype == GR_F32 &&
+           gr_graph_precision(r->node->out[0].graph) == GR_PRECISION_BFLOAT16;
+}
+
 static bool out_of_memory(gr_node *node)
 {
     gr__fail_at(node->out[0].graph, GR_ERR_MEMORY, node->site, "%s: out of memory", node->op->name);

@@ -164,6 +164,7 @@ struct gr_graph {
     const gr_node *origin;              /* whose VJP is recording; NULL: none */
     int n_scratches, refused_scratches; /* open ones, those that were too many */
     bool eager;
+    uint8_t precision; /* gr_precision that was asked for */
     bool guarded;  /* kernels are watched (guard.c) */
     bool anomaly;  /* results are watched (anomaly.c) */
     bool watched;  /* any of guarded, anomaly, observer, tracer: one branch when none is */
@@ -275,6 +276,11 @@ bool gr__guard_verdict(const gr_node *node, const uint64_t *before);
 /* --- anomalies (anomaly.c) --- */
 
 bool gr__anomaly_verdict(gr_node *node); /* false, with the error set, when it made a NaN or Inf */
+
+/* --- precision (precision.c, run.c) --- */
+
+/* Whether the kernel's large products of float32 are to be those of bf16.h. */
+bool gr__exec_rounds(const gr_exec *e);
 
 /* --- evaluation (elementwise.c, run.c, eval.c) --- */
 

@@ -39,6 +39,12 @@ const gr__kernels *gr__kernels_for(gr_dtype dtype)
     return dtype == GR_F64 ? isa->f64 : isa->f32;
 }
 
+const gr__bf16_kernels *gr__bf16(void)
+{
+    const gr__isa *isa = current();
+    return isa->bf16 && isa->bf16->tile && isa->has_bf16() ? isa->bf16 : NULL;
+}
+
 const char *gr__isa_name(void)
 {
     return current()->name;

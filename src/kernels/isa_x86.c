@@ -5,6 +5,8 @@
 extern const gr__kernels gr__kernels_f32_baseline, gr__kernels_f64_baseline;
 extern const gr__kernels gr__kernels_f32_avx2, gr__kernels_f64_avx2;
 extern const gr__kernels gr__kernels_f32_avx512, gr__kernels_f64_avx512;
+extern const gr__bf16_kernels gr__bf16_avx512;
+
 
 static bool always(void)
 {
@@ -22,9 +24,15 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
 
+static bool has_avx512_bf16(void)
+{
+    return __builtin_cpu_supports("avx512bf16");
+}
+
 const gr__isa gr__isas[] = {
-    {"avx512", has_avx512, &gr__kernels_f32_avx512, &gr__kernels_f64_avx512},
-    {"avx2", has_avx2, &gr__kernels_f32_avx2, &gr__kernels_f64_avx2},
-    {"baseline", always, &gr__kernels_f32_baseline, &gr__kernels_f64_baseline},
+    {"avx512", has_avx512, &gr__kernels_f32_avx512, &gr__kernels_f64_avx512, &gr__bf16_avx512,
+     has_avx512_bf16},
+    {"avx2", has_avx2, &gr__kernels_f32_avx2, &gr__kernels_f64_avx2, NULL, NULL},
+    {"baseline", always, &gr__kernels_f32_baseline, &gr__kernels_f64_baseline, NULL, NULL},
 };
 const int gr__isa_count = sizeof gr__isas / sizeof *gr__isas;

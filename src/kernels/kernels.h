@@ -10,6 +10,7 @@
 #include "attention.h"
 #include "band.h"
 #include "base.h"
+#include "bf16.h"
 #include "conv.h"
 #include "gemm.h"
 #include "index.h"
@@ -82,6 +83,8 @@ typedef struct gr__isa {
     const char *name;
     bool (*present)(void);
     const gr__kernels *f32, *f64;
+    const gr__bf16_kernels *bf16; /* NULL: none */
+    bool (*has_bf16)(void);
 } gr__isa;
 
 extern const gr__isa gr__isas[]; /* best first; ends with the baseline, which is always present */

@@ -6,11 +6,22 @@
  * A transposed operand is a view with swapped strides, which BLAS reads as it lies.
  */
 /* SPDX-License-Identifier: MIT */
+#include "bf16.h"
 #include "family.h"
 #include "gemm.h"
 #include "strided.h"
 
 #include <string.h>
+
+/* Scratch for `count` products that are to round their operands; NULL: they are not. False when
+ * memory is out. */
+static bool rounding_space(gr_exec *e, int64_t count, int64_t m, int64_t n, int64_t k, char **space)
+{
+    *space = NULL;
+    if (!gr__exec_rounds(e) || !gr__bf16_gemm_pays(m, n, k)) return true;
+    *space = gr_exec_scratch(e, (size_t)count * gr__bf16_gemm_scratch(m, n, k));
+    return *space;
+}
 
 /* --- matmul --- */
 
@@ -70,6 +81,7 @@ typedef struct matmul_job {
     int64_t m, n, k;
     operand a, b;
     char *y;
+    char *space; /* of products that round their operands, else NULL */
 } matmul_job;
 
 static const char *matrix_at(const operand *o, const gr_shape *batch, int64_t index, size_t size)
@@ -90,7 +102,11 @@ static void matmul_range(void *ctx, int64_t begin, int64_t end)
         gr__matrix a = j->a.matrix, b = j->b.matrix;
         a.data = matrix_at(&j->a, j->shape, i, size);
         b.data = matrix_at(&j->b, j->shape, i, size);
-        gr__gemm(j->dtype, j->m, j->n, j->k, a, b, 0, j->y + (size_t)(i * j->m * j->n) * size);
+        void *y = j->y + (size_t)(i * j->m * j->n) * size;
+        if (j->space)
+            gr__bf16_gemm(j->m, j->n, j->k, a, b, false, y,
+                          j->space + (size_t)i * gr__bf16_gemm_scratch(j->m, j->n, j->k));
+        else gr__gemm(j->dtype, j->m, j->n, j->k, a, b, 0, y);
     }
 }
 
@@ -108,6 +124,7 @@ static gr_status matmul_forward(gr_exec *e)
     if (numel == 0) return GR_OK;
     if (!take_operand(e, 0, &j.a) || !take_operand(e, 1, &j.b)) return GR_ERR_MEMORY;
     int64_t batch = numel / (j.m * j.n), work = j.m * j.n * (j.k + 1);
+    if (!rounding_space(e, batch, j.m, j.n, j.k, &j.space)) return GR_ERR_MEMORY;
     if (batch == 1) matmul_range(&j, 0, 1); /* BLAS spreads it over the threads */
     else gr__parallel_for(batch, 1 + 65536 / work, matmul_range, &j);
     return GR_OK;
@@ -276,12 +293,15 @@ static gr_status linear_forward(gr_exec *e)
     int64_t rows = numel / out;
     gr_dtype dtype = e->out[0].dtype;
     bool bias = e->n_in == 3;
+    gr__matrix x = {e->in[0].data, in, 1}, turned = {e->in[1].data, 1, in}; /* the weight's */
+    char *space;
+    if (!rounding_space(e, 1, rows, out, in, &space)) return GR_ERR_MEMORY;
     if (bias) {
         bias_job j = {e->in[2].data, e->out[0].data, (size_t)out * gr_dtype_size(dtype)};
         gr__parallel_for(rows, 1 + 32768 / out, copy_bias, &j);
     }
-    gr__gemm(dtype, rows, out, in, (gr__matrix){e->in[0].data, in, 1},
-             (gr__matrix){e->in[1].data, 1, in}, bias ? 1 : 0, e->out[0].data);
+    if (space) gr__bf16_gemm(rows, out, in, x, turned, bias, e->out[0].data, space);
+    else gr__gemm(dtype, rows, out, in, x, turned, bias ? 1 : 0, e->out[0].data);
     return GR_OK;
 }
 
