@@ -183,6 +183,10 @@ struct gr_op {
     bool (*view)(const gr_exec *e, int64_t *strides, int64_t *offset); /* shares in[0]'s storage; false: needs it row-major */
     gr_tensor *(*define)(gr_tensor *const *x, int n, const void *attrs); /* recorded from other ops */
 
+    /* Of an op whose out[0] sums in[0] over some axes: these, bit i for axis i. What makes in[0] may
+     * then hand its terms over while they are in the cache, instead of `forward`: the same bits. */
+    unsigned (*sums)(const void *attrs, int rank);
+
     /* Backward: as graph ops (differentiable again), or in C over raw buffers, with
      * in = x..., y..., dy... and out = dx... */
     void (*vjp)(gr_pullback *p);

@@ -1,128 +1,37 @@
-/* elementwise.c - running element-wise ops: pieces of their inputs, contiguous and of the kernel's
- * dtype, in chunks that the threads share.
+/* elementwise.c - running element-wise ops: their inputs come contiguous and of the kernel's dtype.
  *
- * Several nodes with as many elements run together: a piece goes through all of them while it is in
- * the cache. What one of them reads of another is that piece; only what is read later, or kept, is
- * written to memory. The kernels see the same numbers either way, so the bits are the same.
+ * Several nodes with as many elements run together (tiles.c): a piece goes through all of them
+ * while it is in the cache, and a sum at the end of a chain takes it from there. What one of them
+ * reads of another is that piece; only what is read later, or kept, is written to memory. The
+ * kernels see the same numbers either way, so the bits are the same.
  */
 /* SPDX-License-Identifier: MIT */
 #include "elementwise.h"
-#include "kernels.h"
-#include "strided.h"
-
-enum {
-    TILE = 512,   /* elements of a piece that has to be gathered, converted, watched or passed on */
-    GRAIN = 32768 /* elements that one thread takes at a time */
-};
-
-typedef void tile_fn(const gr_tile *t);
-
-typedef struct tile_input {
-    gr__strided s;
-    int step;     /* the result of that earlier step; -1: memory, as s says */
-    bool direct;  /* contiguous, of the kernel's dtype: no copy */
-    bool widened; /* float32 read as float64 */
-} tile_input;
-
-/* One node. */
-typedef struct tile_step {
-    tile_fn *f;
-    const void *attrs;
-    int n_in;
-    bool narrowed; /* float64 results stored as float32 */
-    size_t y_size;
-    char *y;                                  /* NULL: only later steps read it */
-    bool (*finite)(const void *y, int64_t n); /* NULL: nobody asks */
-    uint8_t *unfit;                           /* told of pieces that are not */
-    tile_input in[GR_MAX_TILE_INPUTS];
-} tile_step;
-
-typedef struct tile_job {
-    int n;
-    bool whole; /* one step, all direct: no pieces */
-    tile_step step[GR__GROUP];
-} tile_job;
-
-/* --- one piece --- */
-
-/* What the steps make of a piece, where it has no place in memory. */
-typedef double tile_results[GR__GROUP][TILE];
-
-static const void *widen(const float *narrow, int64_t n, double *space)
-{
-    for (int64_t i = 0; i < n; i++) space[i] = (double)narrow[i];
-    return space;
-}
-
-static const void *load(const tile_input *x, void *const *y, int64_t first, int64_t n,
-                        double *space)
-{
-    if (x->step >= 0) return x->widened ? widen(y[x->step], n, space) : y[x->step];
-    if (x->direct) return x->s.data + (size_t)first * x->s.size;
-    if (!x->widened) {
-        gr__strided_read(&x->s, first, n, space);
-        return space;
-    }
-    float narrow[TILE];
-    gr__strided_read(&x->s, first, n, narrow);
-    return widen(narrow, n, space);
-}
-
-static void run_step(const tile_step *s, void *const *before, void *y, int64_t first, int64_t n)
-{
-    double space[GR_MAX_TILE_INPUTS][TILE], wide[TILE];
-    const void *x[GR_MAX_TILE_INPUTS];
-    for (int i = 0; i < s->n_in; i++) x[i] = load(&s->in[i], before, first, n, space[i]);
-    gr_tile t = {n, first, x, s->narrowed ? wide : y, s->attrs};
-    s->f(&t);
-    for (int64_t i = 0; s->narrowed && i < n; i++) ((float *)y)[i] = (float)wide[i];
-}
-
-static void run_piece(const tile_job *job, int64_t first, int64_t n)
-{
-    tile_results space;
-    void *y[GR__GROUP];
-    for (int k = 0; k < job->n; k++) {
-        const tile_step *s = &job->step[k];
-        y[k] = s->y ? s->y + (size_t)first * s->y_size : (void *)space[k];
-        run_step(s, y, y[k], first, n);
-        if (s->finite && !s->finite(y[k], n)) __atomic_store_n(s->unfit, 1, __ATOMIC_RELAXED);
-    }
-}
-
-static void run_whole(const tile_step *s, int64_t first, int64_t n)
-{
-    const void *x[GR_MAX_TILE_INPUTS];
-    for (int i = 0; i < s->n_in; i++) x[i] = s->in[i].s.data + (size_t)first * s->in[i].s.size;
-    gr_tile t = {n, first, x, s->y + (size_t)first * s->y_size, s->attrs};
-    s->f(&t);
-}
-
-static void run_range(void *ctx, int64_t begin, int64_t end)
-{
-    const tile_job *job = ctx;
-    if (job->whole) {
-        run_whole(&job->step[0], begin, end - begin);
-        return;
-    }
-    for (int64_t i = begin; i < end; i += TILE) run_piece(job, i, end - i < TILE ? end - i : TILE);
-}
 
 /* --- what a node asks for --- */
 
-/* strides NULL: row-major, the common case, cheaply. */
-static tile_input input_from(const gr_value *x, bool convert)
+/* Brings an array into a slot, once for all who read it. */
+static int load(gr__tiles *t, const void *key, const gr__strided *from)
 {
-    tile_input in = {.step = -1, .widened = convert && x->dtype == GR_F32};
-    if (x->strides) {
-        in.s = gr__strided_of(x);
-        in.direct = !in.widened && gr__strided_contiguous(&in.s);
-        return in;
-    }
-    in.s.size = gr_dtype_size(x->dtype);
-    in.s.data = x->data;
-    in.direct = !in.widened;
-    if (in.widened) in.s.rank = 1, in.s.dim[0] = INT64_MAX, in.s.stride[0] = 1;
+    for (int k = 0; k < t->n_loads; k++)
+        if (t->load[k].key == key) return t->load[k].slot;
+    gr__tile_load *l = &t->load[t->n_loads];
+    l->from = *from;
+    l->key = key;
+    l->slot = GR__TILE_STEPS + t->n_loads++;
+    l->uniform = from->rank == 1 && from->stride[0] == 0;
+    return l->slot;
+}
+
+/* strides NULL: row-major, the common case, cheaply. */
+static gr__tile_input input_from(gr__tiles *t, const void *key, const gr_value *x, bool convert)
+{
+    gr__tile_input in = {x->data, gr_dtype_size(x->dtype), -1, convert && x->dtype == GR_F32};
+    if (!x->strides) return in;
+    const gr__strided s = gr__strided_of(x);
+    if (gr__strided_contiguous(&s)) return in;
+    in.data = NULL;
+    in.slot = load(t, key, &s);
     return in;
 }
 
@@ -133,7 +42,7 @@ static gr_value value_of(const gr_tensor *x, const gr_tensor *y)
     return (gr_value){(gr_dtype)x->dtype, x->shape, x->strides, x->data};
 }
 
-/* The step of the group that makes t; -1: none. */
+/* The node of the group that makes t; -1: none. */
 static int step_of(const gr__group *group, const gr_tensor *t)
 {
     for (int k = group->n - 1; k >= 0; k--)
@@ -141,7 +50,7 @@ static int step_of(const gr__group *group, const gr_tensor *t)
     return -1;
 }
 
-static void watch(tile_step *s, gr_tensor *y)
+static void watch(gr__tile_step *s, gr_tensor *y)
 {
     s->finite = NULL;
     if (!y->graph->anomaly || !gr__is_float((gr_dtype)y->dtype)) return;
@@ -150,44 +59,52 @@ static void watch(tile_step *s, gr_tensor *y)
     y->unfit = 0;
 }
 
-static void describe(tile_step *s, const gr__group *group, gr_node *node)
+static void describe_inputs(gr__tiles *t, gr__tile_step *s, const gr__group *group,
+                            const gr_node *node, bool convert)
 {
+    s->n_in = node->n_in;
+    for (int i = 0; i < node->n_in; i++) {
+        const gr_tensor *x = node->in[i];
+        int step = x->data ? -1 : step_of(group, x);
+        const gr_value v = value_of(x, &node->out[0]);
+        if (step < 0 || step >= t->n_steps) s->in[i] = input_from(t, x, &v, convert);
+        else
+            s->in[i] = (gr__tile_input){.slot = t->step[step].slot,
+                                        .widened = convert && x->dtype == GR_F32};
+    }
+}
+
+static void describe(gr__tiles *t, const gr__group *group, gr_node *node)
+{
+    gr__tile_step *s = &t->step[t->n_steps];
     gr_tensor *y = &node->out[0];
     gr_dtype dtype = gr__kernel_dtype(node->in, node->n_in, (gr_dtype)y->dtype);
     bool convert = !node->op->tile[dtype];
     s->f = node->op->tile[convert ? GR_F64 : dtype];
     s->attrs = node->attrs;
-    s->n_in = node->n_in;
     s->narrowed = convert && y->dtype == GR_F32;
-    s->y_size = gr_dtype_size((gr_dtype)y->dtype);
+    s->size = gr_dtype_size((gr_dtype)y->dtype);
     s->y = y->data;
+    s->stream = NULL;
     watch(s, y);
-    for (int i = 0; i < node->n_in; i++) {
-        gr_tensor *x = node->in[i];
-        int step = group->n > 1 ? step_of(group, x) : -1;
-        gr_value v = value_of(x, y);
-        if (step < 0) s->in[i] = input_from(&v, convert);
-        else s->in[i] = (tile_input){.step = step, .widened = convert && x->dtype == GR_F32};
-    }
-}
-
-static bool needs_pieces(const tile_step *s)
-{
-    for (int i = 0; i < s->n_in; i++)
-        if (!s->in[i].direct) return true;
-    return s->narrowed || s->finite;
-}
-
-static void run(const gr__group *group)
-{
-    tile_job job;
-    job.n = group->n;
-    for (int k = 0; k < group->n; k++) describe(&job.step[k], group, group->node[k]);
-    job.whole = job.n == 1 && !needs_pieces(&job.step[0]);
-    gr__parallel_for(group->numel, GRAIN, run_range, &job);
+    describe_inputs(t, s, group, node, convert);
 }
 
 /* --- one node --- */
+
+static const gr__group nobody;
+
+static void run_one(gr_node *node)
+{
+    gr__tiles t;
+    t.n = gr_shape_numel(node->out[0].shape);
+    t.stream = NULL;
+    t.n_steps = t.n_loads = 0;
+    t.slot_bytes = GR__TILE * sizeof(double);
+    describe(&t, &nobody, node);
+    t.n_steps = 1;
+    gr__tiles_run(&t);
+}
 
 /* Little values, as they lie: the kernel at once. False: not so. */
 static bool run_little(const gr_node *node)
@@ -195,7 +112,7 @@ static bool run_little(const gr_node *node)
     const void *x[GR_MAX_TILE_INPUTS];
     const gr_tensor *y = &node->out[0];
     if (!(y->flags & GR__LITTLE)) return false;
-    tile_fn *f = node->op->tile[gr__kernel_dtype(node->in, node->n_in, (gr_dtype)y->dtype)];
+    gr__tile_fn *f = node->op->tile[gr__kernel_dtype(node->in, node->n_in, (gr_dtype)y->dtype)];
     if (!f) return false;
     for (int i = 0; i < node->n_in; i++) {
         if (node->in[i]->strides) return false;
@@ -214,37 +131,188 @@ static bool storage(gr_node *node)
 
 bool gr__run_elementwise(gr_node *node)
 {
-    gr_tensor *y = &node->out[0];
     if (!storage(node)) return false;
-    if (!run_little(node)) run(&(gr__group){1, gr_shape_numel(y->shape), {node}});
+    if (!run_little(node)) run_one(node);
     return true;
 }
 
 void gr__add_into(void *sum, const gr_value *x)
 {
     const gr_value y = {x->dtype, x->shape, NULL, sum};
-    tile_job job;
-    job.n = 1;
-    job.step[0] = (tile_step){.f = gr__acc_op.tile[x->dtype],
-                              .n_in = 2,
-                              .y_size = gr_dtype_size(x->dtype),
-                              .y = sum,
-                              .in = {input_from(&y, false), input_from(x, false)}};
-    job.whole = !needs_pieces(&job.step[0]);
-    gr__parallel_for(gr_shape_numel(x->shape), GRAIN, run_range, &job);
+    gr__tiles t;
+    t.n = gr_shape_numel(x->shape);
+    t.stream = NULL;
+    t.n_steps = 1;
+    t.n_loads = 0;
+    t.slot_bytes = GR__TILE * sizeof(double);
+    t.step[0] = (gr__tile_step){
+        .f = gr__acc_op.tile[x->dtype], .n_in = 2, .size = gr_dtype_size(x->dtype), .y = sum};
+    t.step[0].in[0] = input_from(&t, &y, &y, false);
+    t.step[0].in[1] = input_from(&t, x, x, false);
+    gr__tiles_run(&t);
 }
 
-/* --- several --- */
+/* --- several: taking nodes in --- */
+
+static bool makes(const gr__group *group, const gr_tensor *t)
+{
+    return !t->data && step_of(group, t) >= 0;
+}
+
+static bool add(gr__group *group, gr_node *node)
+{
+    if (group->n == GR__TILE_STEPS) return false;
+    group->node[group->n++] = node;
+    return true;
+}
+
+/* Whether there is room for what has to be gathered. */
+static bool note_load(gr__group *group, const gr_tensor *x)
+{
+    if (!x->strides) return true;
+    for (int k = 0; k < group->n_loads; k++)
+        if (group->loaded[k] == x) return true;
+    if (group->n_loads == GR__TILE_LOADS) return false;
+    group->loaded[group->n_loads++] = x;
+    return true;
+}
+
+static bool add_elementwise(gr__group *group, gr_node *node)
+{
+    int64_t numel = gr_shape_numel(node->out[0].shape);
+    if (group->n == 0) {
+        group->numel = numel;
+        group->n_loads = group->n_sums = 0;
+    }
+    if (numel != group->numel) return false;
+    for (int i = 0; i < node->n_in; i++)
+        if (!note_load(group, node->in[i])) return false;
+    return add(group, node);
+}
+
+static bool stream_of(gr__stream *s, const gr_node *sum)
+{
+    const gr_tensor *x = sum->in[0];
+    return gr__stream_of(s, (gr_dtype)x->dtype, x->shape,
+                         sum->op->sums(sum->attrs, x->shape->rank));
+}
+
+/* A sum that nobody need wait for: its terms are being made here. */
+static bool add_sum(gr__group *group, gr_node *node)
+{
+    const gr_tensor *x = node->in[0];
+    gr__stream s;
+    if (!gr__is_float((gr_dtype)x->dtype) || x->graph->anomaly || !makes(group, x)) return false;
+    if (group->n_sums == GR__TILE_SUMS || !stream_of(&s, node)) return false;
+    if (group->n_sums == 0) group->stream = s;
+    if (s.unit != group->stream.unit || s.by_rows != group->stream.by_rows) return false;
+    if (!add(group, node)) return false;
+    group->n_sums++;
+    return true;
+}
 
 bool gr__group_add(gr__group *group, gr_node *node)
 {
-    const gr_tensor *y = &node->out[0];
-    if ((y->flags & GR__LITTLE) || !gr__is_elementwise(node->op)) return false;
-    int64_t numel = gr_shape_numel(y->shape);
-    if (group->n == GR__GROUP || (group->n && numel != group->numel)) return false;
-    group->numel = numel;
-    group->node[group->n++] = node;
+    if (node->op->sums) return group->n && add_sum(group, node);
+    if ((node->out[0].flags & GR__LITTLE) || !gr__is_elementwise(node->op)) return false;
+    return add_elementwise(group, node);
+}
+
+/* --- several: running them --- */
+
+/* The steps of a group while they are put together. */
+typedef struct assembly {
+    gr__tiles tiles;
+    gr__stream stream[GR__TILE_SUMS];
+    gr__buffer *partial[GR__TILE_SUMS];
+    int n_sums;
+    int last[GR__TILE_STEPS]; /* the last step that reads this one's result */
+    uint32_t taken;           /* slots */
+} assembly;
+
+/* What is a step's no longer is the next one's. */
+static void take_slot(assembly *a, int k)
+{
+    gr__tile_step *s = &a->tiles.step[k];
+    s->slot = -1;
+    if (!s->y && !s->stream) {
+        s->slot = __builtin_ctz(~a->taken);
+        a->taken |= 1u << s->slot;
+    }
+    for (int i = 0; i <= k; i++)
+        if (a->last[i] == k && a->tiles.step[i].slot >= 0)
+            a->taken &= ~(1u << a->tiles.step[i].slot);
+}
+
+static void find_last_reads(assembly *a, const gr__group *group)
+{
+    for (int k = 0; k < group->n; k++) {
+        a->last[k] = k;
+        for (int i = 0; i < group->node[k]->n_in; i++) {
+            int step = step_of(group, group->node[k]->in[i]);
+            if (step >= 0) a->last[step] = k;
+        }
+    }
+}
+
+static size_t largest_element(const gr__group *group)
+{
+    size_t most = 1;
+    for (int k = 0; k < group->n; k++) {
+        const gr_node *node = group->node[k];
+        for (int i = -1; i < node->n_in; i++) {
+            size_t size = gr_dtype_size((gr_dtype)(i < 0 ? &node->out[0] : node->in[i])->dtype);
+            if (size > most) most = size;
+        }
+    }
+    return most;
+}
+
+/* False: out of memory. */
+static bool describe_sum(assembly *a, const gr__group *group, gr_node *node)
+{
+    gr__tile_step *s = &a->tiles.step[a->tiles.n_steps];
+    const gr_tensor *x = node->in[0];
+    const gr_dtype dtype = (gr_dtype)x->dtype;
+    gr__stream *stream = &a->stream[a->n_sums];
+    stream_of(stream, node);
+    gr__buffer *b = gr__pool_get(&x->graph->pool, gr__stream_bytes(stream, dtype));
+    if (!b) return false;
+    stream->partial = b->data;
+    *s = (gr__tile_step){
+        .stream = stream, .sum = gr__kernels_for(dtype)->stream_sum, .lanes = a->n_sums};
+    a->partial[a->n_sums++] = b;
+    a->tiles.stream = &a->stream[0];
+    describe_inputs(&a->tiles, s, group, node, false);
     return true;
+}
+
+static bool assemble(assembly *a, const gr__group *group, gr_node **failed)
+{
+    a->tiles.n = group->numel;
+    a->tiles.stream = NULL;
+    a->tiles.n_steps = a->tiles.n_loads = a->n_sums = 0;
+    a->tiles.slot_bytes = GR__TILE * largest_element(group);
+    a->taken = 0;
+    find_last_reads(a, group);
+    for (int k = 0; k < group->n; k++) {
+        gr_node *node = *failed = group->node[k];
+        if (!node->op->sums) describe(&a->tiles, group, node);
+        else if (!describe_sum(a, group, node)) return false;
+        take_slot(a, k);
+        a->tiles.n_steps++;
+    }
+    return true;
+}
+
+/* Writes the sums. */
+static void conclude(assembly *a, const gr__group *group)
+{
+    for (int k = 0; k < group->n; k++) {
+        gr_tensor *y = &group->node[k]->out[0];
+        const gr__stream *s = a->tiles.step[k].stream;
+        if (s) gr__kernels_for((gr_dtype)y->dtype)->stream_end(s, y->data);
+    }
 }
 
 /* Whether the group alone reads t in this plan, and nobody asked to keep it. */
@@ -261,14 +329,16 @@ static bool passes_on(const gr__group *group, const gr_tensor *t)
 
 bool gr__group_run(gr__group *group, gr_node **failed)
 {
+    assembly a;
     for (int k = 0; k < group->n; k++) {
-        gr_tensor *y = &group->node[k]->out[0];
-        if (passes_on(group, y) || storage(group->node[k])) continue;
-        *failed = group->node[k];
-        return false;
+        gr_node *node = *failed = group->node[k];
+        if (!passes_on(group, &node->out[0]) && !storage(node)) return false;
     }
-    run(group);
-    return true;
+    bool fine = assemble(&a, group, failed);
+    if (fine) gr__tiles_run(&a.tiles);
+    if (fine) conclude(&a, group);
+    for (int k = 0; k < a.n_sums; k++) gr__buffer_unref(a.partial[k]);
+    return fine;
 }
 
 /* Ops are pure, and what a node has taken the memory of was read by it alone: so they can run
@@ -279,7 +349,7 @@ bool gr__group_show(const gr__group *group, int n, gr_node **failed)
         gr_node *node = *failed = group->node[k];
         if (node->out[0].data) continue;
         if (!gr__tensor_storage(&node->out[0])) return false;
-        run(&(gr__group){1, group->numel, {node}});
+        run_one(node);
     }
     return true;
 }

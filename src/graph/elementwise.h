@@ -1,23 +1,25 @@
-/* elementwise.h - element-wise nodes, computed together piece by piece. */
+/* elementwise.h - element-wise nodes, computed together piece by piece, and sums of what they make. */
 /* SPDX-License-Identifier: MIT */
 #ifndef GR__ELEMENTWISE_H
 #define GR__ELEMENTWISE_H
 
 #include "tape.h"
+#include "tiles.h"
 
-enum { GR__GROUP = 12 }; /* nodes at most: what they pass on has to stay in the cache */
-
-/* Nodes in tape order, all with as many elements, that have been asked for and not run yet. */
+/* Nodes in tape order that have been asked for and not run yet: element-wise ones, all with as many
+ * elements, and sums over what these make. */
 typedef struct gr__group {
-    int n;
+    int n, n_loads, n_sums;
     int64_t numel;
-    gr_node *node[GR__GROUP];
+    gr__stream stream; /* of the first sum, which the others are like */
+    gr_node *node[GR__TILE_STEPS];
+    const gr_tensor *loaded[GR__TILE_LOADS]; /* inputs that are no row-major arrays */
 } gr__group;
 
 /* Takes the node in; false: it is not of this kind, or of another size, or the group is full. */
 bool gr__group_add(gr__group *group, gr_node *node);
-/* Computes the nodes and empties the group; false: out of memory, *failed could not be computed.
- * What only the group reads gets no memory and stays pending. */
+/* Computes the nodes; false: out of memory, *failed could not be computed. What only the group
+ * reads gets no memory and stays pending. */
 bool gr__group_run(gr__group *group, gr_node **failed);
 
 /* Gives the first n nodes of a group that has run their values in memory; false: out of memory. */

@@ -10,6 +10,8 @@
 
 #include <math.h>
 
+enum { AFTER = 8 };
+
 typedef struct plan {
     gr_graph *g;
     gr_node *first; /* where to begin running; NULL when nothing is to be done */
@@ -76,15 +78,32 @@ static void release_after(gr_graph *g, gr_node *node)
 
 /* --- running a plan --- */
 
-/* Runs what was put off. */
-static bool finish(gr_graph *g, gr__group *group)
+/* What has been put off: a group, and behind it small nodes that read what it will make. */
+typedef struct backlog {
+    gr__group group;
+    int n_after;
+    gr_node *after[AFTER];
+} backlog;
+
+static bool run_now(gr_graph *g, gr_node *node)
 {
-    if (!group->n) return true;
+    if (!gr__run(node)) return false;
+    release_after(g, node);
+    return true;
+}
+
+/* Runs what was put off. */
+static bool finish(gr_graph *g, backlog *b)
+{
+    if (!b->group.n) return true;
     gr_node *failed = NULL;
-    if (!gr__group_run(group, &failed)) return gr__run_failed(failed);
-    if (g->anomaly && !gr__anomaly_group(group)) return false;
-    for (int k = 0; k < group->n; k++) release_after(g, group->node[k]);
-    group->n = 0;
+    if (!gr__group_run(&b->group, &failed)) return gr__run_failed(failed);
+    if (g->anomaly && !gr__anomaly_group(&b->group)) return false;
+    for (int k = 0; k < b->group.n; k++) release_after(g, b->group.node[k]);
+    b->group.n = 0;
+    for (int k = 0; k < b->n_after; k++)
+        if (!run_now(g, b->after[k])) return false;
+    b->n_after = 0;
     return true;
 }
 
@@ -95,35 +114,60 @@ static bool reads_pending(const gr_node *node)
     return false;
 }
 
-/* Puts element-wise nodes off until somebody else reads one of them, or too many have come; not
- * where they are to be seen one by one. */
-static bool run_marked(gr_graph *g, gr__group *group, gr_node *node)
+/* A node that may wait for the group instead of ending it: the mean after a sum, say. */
+static bool put_behind(backlog *b, gr_node *node)
 {
-    if (!g->single && gr__is_elementwise(node->op) && !(node->out[0].flags & GR__LITTLE)) {
-        if (!gr__params_current(node)) return gr__run_failed(node);
-        if (gr__group_add(group, node)) return true;
-        return finish(g, group) && gr__group_add(group, node);
-    }
-    bool waits = group->n && (g->anomaly || reads_pending(node)); /* anomalies: in tape order */
-    if (waits && !finish(g, group)) return false;
-    if (!gr__run(node)) return false;
-    release_after(g, node);
+    if (b->n_after == AFTER) return false;
+    for (int i = 0; i < node->n_out; i++)
+        if (!(node->out[i].flags & GR__LITTLE)) return false;
+    b->after[b->n_after++] = node;
     return true;
+}
+
+static bool reads_what_waits(const backlog *b, const gr_node *node)
+{
+    for (int k = 0; k < b->n_after; k++)
+        for (int i = 0; i < node->n_in; i++)
+            if (node->in[i]->node == b->after[k]) return true;
+    return false;
+}
+
+static bool join(gr_graph *g, backlog *b, gr_node *node)
+{
+    if (!gr__params_current(node)) return gr__run_failed(node);
+    if (reads_what_waits(b, node) && !finish(g, b)) return false;
+    if (gr__group_add(&b->group, node)) return true;
+    if (!finish(g, b)) return false;
+    return gr__group_add(&b->group, node) || run_now(g, node);
+}
+
+/* Puts element-wise nodes, and sums of these, off until somebody else reads one of them, or too many
+ * have come; not where they are to be seen one by one. */
+static bool run_marked(gr_graph *g, backlog *b, gr_node *node)
+{
+    bool little = node->out[0].flags & GR__LITTLE;
+    if (!g->single && gr__is_elementwise(node->op) && !little) return join(g, b, node);
+    if (!b->group.n) return run_now(g, node);
+    if (g->anomaly) return finish(g, b) && run_now(g, node); /* in tape order */
+    if (!reads_pending(node)) return run_now(g, node);
+    if (node->op->sums) return join(g, b, node);
+    if (put_behind(b, node)) return true;
+    return finish(g, b) && run_now(g, node);
 }
 
 gr_status gr__evaluate(gr_graph *g, gr_tensor *const *targets, int n, bool backward)
 {
     if (g->status) return g->status;
     plan p = make_plan(g, targets, n);
-    gr__group group;
-    group.n = 0;
+    backlog b;
+    b.group.n = b.n_after = 0;
     g->backward = backward;
     g->running = true;
     for (gr_node *node = p.first; node; node = node->next) {
-        if (node->mark == g->epoch && !run_marked(g, &group, node)) break;
+        if (node->mark == g->epoch && !run_marked(g, &b, node)) break;
         if (node == p.last) break;
     }
-    if (!g->status) finish(g, &group);
+    if (!g->status) finish(g, &b);
     g->backward = g->running = false;
     return g->status;
 }

@@ -21,6 +21,7 @@
 #include "attention_real.c"
 #include "patches_real.c"
 #include "standardize_channels_real.c"
+#include "stream_real.c"
 
 extern const gr__kernels INSTANCE;
 
@@ -29,6 +30,8 @@ const gr__kernels INSTANCE = {
     .finite = finite,
     .sum = reduce_sum,
     .max = reduce_max,
+    .stream_sum = stream_sum,
+    .stream_end = stream_end,
     .scan_sum = scan_sum,
     .scan_product = scan_product,
     .scan_linear = scan_linear,

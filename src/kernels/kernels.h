@@ -30,6 +30,9 @@ typedef struct gr__kernels {
     /* reduce_real.c */
     void (*sum)(const gr__reduction *r, void *y, double *scratch);
     void (*max)(const gr__reduction *r, void *y, double *scratch);
+    /* stream_real.c */
+    void (*stream_sum)(const gr__stream *s, const void *x, int64_t first, int64_t n, double *lanes);
+    void (*stream_end)(const gr__stream *s, void *y);
     /* scan_real.c */
     void (*scan_sum)(gr__scan *s);
     void (*scan_product)(gr__scan *s);

@@ -2,7 +2,7 @@
  *
  * Two ways through memory. Where the innermost reduced axis is the denser one, each result is a
  * walk over runs; else whole rows of results are combined at a time. Sums add in REAL over short
- * stretches and in double across them: the error stays that of a few hundred terms.
+ * stretches and in double across them: the error stays that of a few dozen terms.
  */
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
@@ -11,25 +11,39 @@
 
 enum {
     LANES = 16,
-    STRETCH = 2048, /* terms added in REAL */
-    COLUMNS = 256,  /* results combined at a time */
-    ROWS = 128      /* rows added in REAL */
+    STRETCH = GR__SUM_STRETCH, /* terms added in REAL */
+    COLUMNS = 256,             /* results combined at a time */
+    ROWS = GR__SUM_ROWS,       /* rows added in REAL */
+    FEW = 8                    /* results of a row from which on rows are worth while */
 };
 
 /* --- runs --- */
 
-static double sum_dense(const REAL *x, int64_t n)
+/* Adds n terms, whole stretches but for the last, to what the lanes hold. */
+static void sum_lanes(const REAL *x, int64_t n, double total[LANES])
 {
-    double total = 0;
     for (int64_t i = 0; i < n; i += STRETCH) {
         REAL lane[LANES] = {0};
         int64_t m = n - i < STRETCH ? n - i : STRETCH, j = 0;
         for (; j + LANES <= m; j += LANES)
             for (int l = 0; l < LANES; l++) lane[l] += x[i + j + l];
         for (int l = 0; j < m; j++, l++) lane[l] += x[i + j];
-        for (int l = 0; l < LANES; l++) total += (double)lane[l];
+        for (int l = 0; l < LANES; l++) total[l] += (double)lane[l];
     }
-    return total;
+}
+
+static double join_lanes(const double total[LANES])
+{
+    double sum = 0;
+    for (int l = 0; l < LANES; l++) sum += total[l];
+    return sum;
+}
+
+static double sum_dense(const REAL *x, int64_t n)
+{
+    double total[LANES] = {0};
+    sum_lanes(x, n, total);
+    return join_lanes(total);
 }
 
 static double sum_run(const REAL *x, int64_t stride, int64_t n)
@@ -67,23 +81,22 @@ static int64_t offset_at(int64_t index, const int64_t *dim, const int64_t *strid
     return offset;
 }
 
-/* Elements [begin, end) of what is reduced into one result. */
-static double reduce_range(const gr__reduction *r, const REAL *x, int64_t begin, int64_t end,
-                           run_fn *run, bool max)
+/* Blocks [begin, end) of what is reduced into one result. */
+static double reduce_blocks(const gr__reduction *r, const REAL *x, int64_t begin, int64_t end,
+                            run_fn *run, bool max)
 {
     if (r->n_reduced == 0) return (double)x[0];
     int inner = r->n_reduced - 1;
-    int64_t size = r->reduced[inner];
+    int64_t size = r->reduced[inner], per_run = (size + r->block - 1) / r->block;
     double total = max ? -__builtin_inf() : 0;
-    while (begin < end) {
-        int64_t in = begin % size, n = size - in < end - begin ? size - in : end - begin;
-        int64_t offset = offset_at(begin / size, r->reduced, r->reduced_stride, inner);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t in = i % per_run * r->block, n = size - in < r->block ? size - in : r->block;
+        int64_t offset = offset_at(i / per_run, r->reduced, r->reduced_stride, inner);
         offset += in * r->reduced_stride[inner];
         double part = run(x + offset, r->reduced_stride[inner], n);
         if (!max) total += part;
         else if (part > total || part != part) total = part;
         if (max && part != part) return part;
-        begin += n;
     }
     return total;
 }
@@ -102,12 +115,12 @@ static void by_result(void *ctx, int64_t begin, int64_t end)
 {
     const reduction_job *j = ctx;
     const gr__reduction *r = j->r;
-    int64_t length = (r->count + r->pieces - 1) / r->pieces;
     for (int64_t i = begin; i < end; i++) {
         int64_t output = i / r->pieces, piece = i % r->pieces;
         const REAL *x = (const REAL *)r->x + offset_at(output, r->kept, r->kept_stride, r->n_kept);
-        int64_t from = piece * length, to = from + length < r->count ? from + length : r->count;
-        j->partial[i] = reduce_range(r, x, from, to, j->run, j->max);
+        int64_t from = piece * r->length;
+        int64_t to = from + r->length < r->blocks ? from + r->length : r->blocks;
+        j->partial[i] = reduce_blocks(r, x, from, to, j->run, j->max);
     }
 }
 
@@ -177,8 +190,9 @@ static int64_t grain(int64_t per_task)
 
 static bool rows_suit(const gr__reduction *r)
 {
-    if (r->n_kept == 0 || r->n_reduced == 0 || r->pieces > 1) return false;
-    return r->kept_stride[r->n_kept - 1] == 1 && r->reduced_stride[r->n_reduced - 1] != 1;
+    if (r->n_kept == 0 || r->n_reduced == 0) return false;
+    bool dense = r->kept_stride[r->n_kept - 1] == 1 && r->reduced_stride[r->n_reduced - 1] != 1;
+    return dense && (r->pieces == 1 || r->kept[r->n_kept - 1] >= FEW);
 }
 
 static void reduce(const gr__reduction *r, void *y, double *scratch, bool max)

@@ -101,6 +101,14 @@ static gr_status sum_forward(gr_exec *e)
     return gr__axes_run(e, gr__kernels_for(e->in[0].dtype)->sum);
 }
 
+static unsigned sum_axes(const void *attrs, int rank)
+{
+    const gr__axes_attrs *a = attrs;
+    unsigned mask;
+    gr__axes_mask(&a->axes, rank, &mask);
+    return mask;
+}
+
 static int64_t integer_at(const gr_value *v, int64_t offset)
 {
     return v->dtype == GR_I64 ? ((const int64_t *)v->data)[offset]
@@ -145,6 +153,7 @@ static const gr_op sum_op = {
     .fields = gr__axes_fields,
     .infer = sum_infer,
     .forward = {sum_forward, sum_forward, sum_integers, sum_integers, sum_integers},
+    .sums = sum_axes,
     .vjp = sum_vjp,
     .flops = sum_flops,
     .samples = gr__axes_samples,

@@ -177,6 +177,76 @@ START_TEST(what_is_asked_for_is_kept)
 }
 END_TEST
 
+/* --- sums at the end of a chain --- */
+
+static const struct sum_case {
+    gr_shape shape;
+    gr_axes axes;
+    bool passes; /* its terms get no memory */
+} sums[] = {
+    {{1, {100001}}, {0, {0}}, true},        {{2, {700, 300}}, {1, {1}}, true},
+    {{2, {1100, 90}}, {1, {0}}, true},      {{3, {20, 16, 784}}, {2, {0, 2}}, true},
+    {{2, {3, 65536}}, {1, {1}}, true},      {{3, {7, 33000, 1}}, {2, {1, 2}}, false},
+    {{2, {300, 1700}}, {1, {0}}, false},    {{2, {90000, 3}}, {1, {1}}, false},
+    {{4, {6, 5, 4, 700}}, {1, {2}}, false}, {{3, {40, 600, 11}}, {2, {0, 1}}, true},
+    {{2, {2000, 16}}, {1, {1}}, true},      {{3, {64, 50, 21}}, {2, {0, 2}}, true},
+};
+enum { SUMS = sizeof sums / sizeof *sums, MOST = 600000, BYTES = 3 * 90000 * 8 };
+
+/* Two sums over one chain and a mean; the values as bytes. */
+static void sum_chain(const struct sum_case *c, gr_dtype dtype, bool eager, char *result)
+{
+    static double wide[MOST];
+    static float narrow[MOST];
+    const int64_t n = gr_shape_numel(&c->shape);
+    for (int i = 0; i < n; i++) narrow[i] = (float)(wide[i] = sin(0.37 * i) + 0.1);
+    gr_graph_set_eager(g, eager);
+    gr_tensor *x = gr_from_data(g, dtype, c->shape, dtype == GR_F32 ? (void *)narrow : wide);
+    gr_tensor *terms = gr_mul(gr_tanh(x), x);
+    gr_tensor *both[3] = {gr_sum(terms, c->axes, false), gr_sum(gr_scale(terms, 3), c->axes, true),
+                          gr_mean(gr_add(terms, x), c->axes, false)};
+    ck_assert_msg(gr_eval(both, 3) == GR_OK, "%s", gr_graph_error(g));
+    if (!eager && c->passes) ck_assert_ptr_null(terms->data);
+    for (int k = 0; k < 3; k++) {
+        const size_t bytes = (size_t)gr_numel(both[k]) * gr_dtype_size(dtype);
+        memcpy(result, gr_data(both[k]), bytes);
+        result += bytes;
+    }
+    gr_graph_reset(g);
+}
+
+START_TEST(a_sum_gives_the_same_bits_in_a_group_and_by_itself)
+{
+    static char want[BYTES], got[BYTES];
+    for (int i = 0; i < 2 * SUMS; i++) {
+        const gr_dtype dtype = i % 2 ? GR_F64 : GR_F32;
+        gr_set_threads(1);
+        sum_chain(&sums[i / 2], dtype, true, want);
+        for (int way = 0; way < 3; way++) {
+            const bool eager = way == 2;
+            gr_set_threads(way ? 2 : 1);
+            sum_chain(&sums[i / 2], dtype, eager, got);
+            ck_assert_msg(!memcmp(want, got, sizeof want), "sum %d of %s, %s, %d threads differs",
+                          i / 2, gr_dtype_name(dtype), eager ? "alone" : "grouped", way ? 2 : 1);
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_mean_at_the_end_leaves_forward_and_backward_in_one_group)
+{
+    static float ones[LARGE];
+    for (int i = 0; i < LARGE; i++) ones[i] = 1;
+    gr_param *p = gr_param_new("p", GR_F32, GR_SHAPE(LARGE), ones);
+    gr_tensor *y = gr_exp(gr_use(g, p)), *loss = gr_mean_all(y);
+    ck_assert_msg(gr_backward(loss) == GR_OK, "%s", gr_graph_error(g));
+    ck_assert_int_eq((int64_t)g->pool.bytes_peak, 256); /* the partial sums alone */
+    ck_assert_double_eq_tol(gr_item(loss), exp(1), 1e-6);
+    ck_assert_float_eq_tol(((const float *)gr_param_grad(p))[LARGE / 3], expf(1) / LARGE, 1e-9f);
+    gr_param_release(p);
+}
+END_TEST
+
 START_TEST(a_sum_takes_over_the_memory_of_what_dies)
 {
     gr_param *p = gr_param_new("p", GR_F32, GR_SHAPE(LARGE), NULL);
@@ -214,6 +284,8 @@ START_TEST(a_parameter_changed_meanwhile_is_named)
 END_TEST
 
 SUITE("group", setup, teardown, random_programs_give_the_same_bits_in_every_mode,
+      a_sum_gives_the_same_bits_in_a_group_and_by_itself,
+      a_mean_at_the_end_leaves_forward_and_backward_in_one_group,
       what_is_only_passed_on_gets_no_memory, what_is_asked_for_is_kept,
       a_sum_takes_over_the_memory_of_what_dies, a_second_backward_adds,
       a_parameter_changed_meanwhile_is_named)
