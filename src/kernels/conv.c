@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
 #include "kernels.h"
+#include "spaces.h"
 
 enum {
     PIECE = 65536,    /* elements of a piece that sit well in a second-level cache */
@@ -221,26 +222,6 @@ static void gradient_offsets(gr__conv_job *job)
                     }
 }
 
-/* --- spaces: one per thread, claimed by a task for its time --- */
-
-typedef struct spaces {
-    char *data;
-    int64_t n, bytes;
-    int *busy; /* atomic */
-} spaces;
-
-/* There are as many as threads, so one is free. */
-static int64_t claim(spaces *s)
-{
-    for (int64_t i = 0;; i = (i + 1) % s->n)
-        if (!__atomic_exchange_n(&s->busy[i], 1, __ATOMIC_ACQUIRE)) return i;
-}
-
-static void release(spaces *s, int64_t i)
-{
-    __atomic_store_n(&s->busy[i], 0, __ATOMIC_RELEASE);
-}
-
 /* --- scratch --- */
 
 static int64_t bytes_of(const gr__conv_job *job, int64_t elements)
@@ -268,8 +249,8 @@ size_t gr__conv_scratch(const gr__conv_job *job)
 {
     int64_t tables = bytes_of(job, job->packed_size) + bytes_of(job, job->partial_size) +
                      bytes_of(job, job->mask_size) + offset_bytes(job);
-    int64_t n = spaces_of(job), marks = n * (int64_t)sizeof(int);
-    return (size_t)(tables + times(n, bytes_of(job, job->space_size)) + marks);
+    int64_t each = bytes_of(job, job->space_size);
+    return (size_t)(tables + times(spaces_of(job), each + (int64_t)sizeof(int)));
 }
 
 static void *take(char **scratch, int64_t bytes)
@@ -279,18 +260,14 @@ static void *take(char **scratch, int64_t bytes)
     return taken;
 }
 
-static spaces lay_out(gr__conv_job *job, char *scratch)
+static gr__spaces lay_out(gr__conv_job *job, char *scratch)
 {
     job->packed = take(&scratch, bytes_of(job, job->packed_size));
     job->partial = take(&scratch, bytes_of(job, job->partial_size));
     if (job->chunks == 1) job->partial = job->y;
     job->mask = take(&scratch, bytes_of(job, job->mask_size));
     job->offset = take(&scratch, offset_bytes(job));
-    spaces s = {.n = spaces_of(job), .bytes = bytes_of(job, job->space_size)};
-    s.data = take(&scratch, s.n * s.bytes);
-    s.busy = take(&scratch, s.n * (int64_t)sizeof(int));
-    for (int64_t i = 0; i < s.n; i++) s.busy[i] = 0;
-    return s;
+    return gr__spaces_in(scratch, spaces_of(job), bytes_of(job, job->space_size));
 }
 
 /* --- running --- */
@@ -298,7 +275,7 @@ static spaces lay_out(gr__conv_job *job, char *scratch)
 typedef struct running {
     gr__conv_job *job;
     const gr__conv_kernels *k;
-    spaces spaces;
+    gr__spaces spaces;
 } running;
 
 static void prepare_range(void *ctx, int64_t begin, int64_t end)
@@ -310,10 +287,9 @@ static void prepare_range(void *ctx, int64_t begin, int64_t end)
 static void task_range(void *ctx, int64_t begin, int64_t end)
 {
     running *r = ctx;
-    int64_t space = claim(&r->spaces);
-    for (int64_t i = begin; i < end; i++)
-        r->k->task(r->job, i, r->spaces.data + space * r->spaces.bytes);
-    release(&r->spaces, space);
+    void *space = gr__space_claim(&r->spaces);
+    for (int64_t i = begin; i < end; i++) r->k->task(r->job, i, space);
+    gr__space_release(&r->spaces, space);
 }
 
 static void finish_range(void *ctx, int64_t begin, int64_t end)

@@ -1,113 +1,271 @@
-/* gemm.c - matrix products of any strides: small ones by our kernels, large ones by BLAS. */
+/* gemm.c - matrix products of any strides: how they are cut, what is packed, who does what. */
 /* SPDX-License-Identifier: MIT */
 #include "gemm.h"
 #include "base.h"
 #include "kernels.h"
+#include "spaces.h"
 
-#include <cblas.h>
-#include <omp.h>
+enum {
+    SMALL_WORK = 32768,  /* multiplications that are not worth a plan */
+    TASK_WORK = 1 << 21, /* and those that are worth a task of their own */
+    TASKS = 16,          /* that a large product is cut into */
+    GROUP = 512 << 10,   /* bytes of b packed at a time, which stay in the second-level cache */
+    WHOLE = 4 << 20      /* bytes of b that are packed at once for all threads */
+};
 
-/* How BLAS is to read a matrix: as it lies, or transposed; `lead` between its rows. */
-typedef struct layout {
-    CBLAS_TRANSPOSE trans;
-    int64_t lead;
-} layout;
-
-static bool layout_of(const gr__matrix *a, int64_t m, int64_t n, layout *l)
+static int64_t least(int64_t a, int64_t b)
 {
-    bool plain = (a->column == 1 || n <= 1) && (m <= 1 || a->row >= n);
-    bool turned = (a->row == 1 || m <= 1) && (n <= 1 || a->column >= m);
-    if (plain) *l = (layout){CblasNoTrans, m <= 1 ? (n > 0 ? n : 1) : a->row};
-    else if (turned) *l = (layout){CblasTrans, n <= 1 ? (m > 0 ? m : 1) : a->column};
-    return plain || turned;
+    return a < b ? a : b;
 }
 
-bool gr__gemm_readable(const gr__matrix *a, int64_t m, int64_t n)
+static int64_t most(int64_t a, int64_t b)
 {
-    layout l;
-    return layout_of(a, m, n, &l) && l.lead <= INT32_MAX;
+    return a > b ? a : b;
 }
 
-/* --- one block --- */
-
-/* Multiplications up to which BLAS would use kernels that allocate at every call. */
-enum { SMALL_WORK = 1000000 };
-
-typedef struct product {
-    gr_dtype dtype;
-    int64_t m, n, k;
-    gr__matrix a, b;
-    double beta;
-    char *c;
-    int64_t ldc;
-    int64_t rows, columns; /* of a block; one of them is all there are */
-} product;
-
-static void multiply(const product *p, int64_t m, int64_t n, const void *a, const void *b, void *c,
-                     layout la, layout lb)
+static int64_t up_div(int64_t a, int64_t b)
 {
-    if (m * n * p->k <= SMALL_WORK) {
-        const gr__small_gemm small = {
-            m, n, p->k, {a, p->a.row, p->a.column}, {b, p->b.row, p->b.column}, p->beta, c, p->ldc};
-        gr__kernels_for(p->dtype)->small_gemm(&small);
-        return;
+    return (a + b - 1) / b;
+}
+
+static int64_t up_to(int64_t a, int64_t multiple)
+{
+    return up_div(a, multiple) * multiple;
+}
+
+static const gr__gemm_kernels *kernels_of(gr_dtype dtype)
+{
+    return &gr__kernels_for(dtype)->gemm;
+}
+
+/* --- batches --- */
+
+int64_t gr__gemm_entries(const gr__product *p)
+{
+    int64_t n = 1;
+    for (int i = 0; i < p->axes; i++) n *= p->sizes[i];
+    return n;
+}
+
+static const char *element(const void *data, int64_t offset, int64_t size)
+{
+    return (const char *)data + offset * size;
+}
+
+gr__product gr__gemm_entry(const gr__product *p, int64_t entry)
+{
+    const int64_t size = (int64_t)gr_dtype_size(p->dtype), row = entry * p->m;
+    int64_t a = 0, b = 0;
+    gr__product one = *p;
+    for (int i = p->axes - 1; i >= 0; i--) {
+        a += entry % p->sizes[i] * p->a_strides[i];
+        b += entry % p->sizes[i] * p->b_strides[i];
+        entry /= p->sizes[i];
     }
-    if (p->dtype == GR_F32)
-        cblas_sgemm(CblasRowMajor, la.trans, lb.trans, (int)m, (int)n, (int)p->k, 1, a,
-                    (int)la.lead, b, (int)lb.lead, (float)p->beta, c, (int)p->ldc);
-    else
-        cblas_dgemm(CblasRowMajor, la.trans, lb.trans, (int)m, (int)n, (int)p->k, 1, a,
-                    (int)la.lead, b, (int)lb.lead, p->beta, c, (int)p->ldc);
+    one.axes = 0;
+    one.a.data = element(p->a.data, a, size);
+    one.b.data = element(p->b.data, b, size);
+    one.c = (char *)p->c + row * p->n * size;
+    if (p->add) one.add = element(p->add, row * p->add_row, size);
+    return one;
 }
 
-/* --- blocks --- */
+/* --- packing for many uses --- */
 
-/* A block is worth a thread: its multiplications, and a multiple of its rows or columns. Blocks are
- * cut by the sizes alone, so that the bits do not depend on the number of threads; and BLAS is kept
- * to one thread, since its own threading allocates at every call. */
-enum { BLOCK_WORK = 1 << 21, BLOCK_STEP = 64 };
+typedef struct packing {
+    const gr__gemm_kernels *kernels;
+    gr__matrix b;
+    int64_t k, n, panel_bytes;
+    char *packed;
+} packing;
 
-static int64_t block_of(int64_t size, int64_t work_per_unit)
+static void pack_panels(void *ctx, int64_t begin, int64_t end)
 {
-    int64_t units = BLOCK_WORK / (work_per_unit + 1) + 1;
-    int64_t block = (units + BLOCK_STEP - 1) / BLOCK_STEP * BLOCK_STEP;
-    return block < size ? block : size;
+    const packing *p = ctx;
+    for (int64_t i = begin; i < end; i++)
+        p->kernels->pack(&p->b, p->k, p->n, i * p->kernels->columns,
+                         p->packed + i * p->panel_bytes);
 }
 
-static void run_blocks(void *ctx, int64_t begin, int64_t end)
+static int64_t packed_bytes(gr_dtype dtype, int64_t k, int64_t n)
 {
-    const product *p = ctx;
+    return up_to(n, kernels_of(dtype)->columns) * k * (int64_t)gr_dtype_size(dtype);
+}
+
+static void pack(gr_dtype dtype, int64_t k, int64_t n, gr__matrix b, void *packed)
+{
+    enum { GRAIN = 32768 };
+    packing p = {kernels_of(dtype), b, k, n, 0, packed};
+    p.panel_bytes = p.kernels->columns * k * (int64_t)gr_dtype_size(dtype);
+    gr__parallel_for(up_div(n, p.kernels->columns), 1 + GRAIN / (p.kernels->columns * (k + 1)),
+                     pack_panels, &p);
+}
+
+size_t gr__gemm_packed_size(gr_dtype dtype, int64_t k, int64_t n)
+{
+    return gr__gemm_by_blas() ? 0 : (size_t)packed_bytes(dtype, k, n);
+}
+
+void gr__gemm_pack(gr_dtype dtype, int64_t k, int64_t n, gr__matrix b, void *packed)
+{
+    if (!gr__gemm_by_blas()) pack(dtype, k, n, b, packed);
+}
+
+/* --- the plan: it depends on the sizes alone, so that the bits do not depend on the threads --- */
+
+typedef struct plan {
+    const gr__product *p;
+    const gr__gemm_kernels *kernels;
+    int64_t size;                  /* of an element */
+    int64_t entries;               /* of the batch */
+    int64_t rows, columns;         /* of a task's block of c */
+    int64_t row_cuts, column_cuts; /* blocks in an entry */
+    int64_t group, space_bytes, n_spaces, whole_bytes;
+    bool by_blas;
+    const char *packed;
+    gr__spaces spaces;
+} plan;
+
+/* Rows are cut where there are more of them: then b is packed before, for all tasks. */
+static void cut(plan *l)
+{
+    const gr__product *p = l->p;
+    const int64_t tasks = least(up_div(TASKS, l->entries), p->m * p->n * p->k / TASK_WORK);
+    l->rows = p->m;
+    l->columns = p->n;
+    if (tasks > 1 && p->m >= p->n) l->rows = up_to(up_div(p->m, tasks), GR__GEMM_ROWS);
+    else if (tasks > 1) l->columns = up_to(up_div(p->n, tasks), l->kernels->columns);
+    l->row_cuts = up_div(p->m, l->rows);
+    l->column_cuts = up_div(p->n, l->columns);
+}
+
+/* Few rows use a panel of b at once; else as much of b is packed as the cache keeps. */
+static int64_t group_of(const plan *l)
+{
+    const int64_t panel = l->kernels->columns, depth = most(1, least(l->p->k, GR__GEMM_DEPTH));
+    if (l->rows <= 3 * GR__GEMM_ROWS) return panel;
+    return most(panel, GROUP / (depth * l->size) / panel * panel);
+}
+
+static bool is_packed(const plan *l)
+{
+    return l->p->packed && !l->by_blas;
+}
+
+static int64_t tasks_of(const plan *l)
+{
+    return l->entries * l->row_cuts * l->column_cuts;
+}
+
+static void settle_packing(plan *l)
+{
+    const gr__product *p = l->p;
+    const int64_t whole = packed_bytes(p->dtype, p->k, p->n);
+    l->group = p->b.column == 1 ? 0 : group_of(l);
+    if (is_packed(l) || l->by_blas) l->group = 0;
+    else if (l->row_cuts > 1 && l->entries == 1 && l->group && whole <= WHOLE)
+        l->whole_bytes = whole;
+    const int64_t columns = up_to(least(l->group, l->columns), l->kernels->columns);
+    l->space_bytes = l->whole_bytes ? 0 : columns * GR__GEMM_DEPTH * l->size;
+    l->n_spaces = l->space_bytes ? least(gr_threads(), tasks_of(l)) : 0;
+}
+
+/* False: the product is so small that it needs none. */
+static bool plan_product(const gr__product *p, plan *l)
+{
+    const int64_t work = p->m * p->n * p->k;
+    *l = (plan){.p = p, .entries = gr__gemm_entries(p)};
+    if (l->entries * work <= SMALL_WORK && !p->packed) return false;
+    l->kernels = kernels_of(p->dtype);
+    l->size = (int64_t)gr_dtype_size(p->dtype);
+    l->by_blas = gr__gemm_blas_takes(p);
+    cut(l);
+    settle_packing(l);
+    return true;
+}
+
+/* --- tasks --- */
+
+/* Rows x columns of c from (row, column) on. */
+static gr__gemm_block block_of(const gr__product *p, int64_t entry, int64_t row, int64_t rows,
+                               int64_t column, int64_t columns)
+{
     const int64_t size = (int64_t)gr_dtype_size(p->dtype);
-    layout la = {CblasNoTrans, 1}, lb = {CblasNoTrans, 1};
-    layout_of(&p->a, p->m, p->k, &la);
-    layout_of(&p->b, p->k, p->n, &lb);
-    if (la.lead < 1) la.lead = 1;
-    if (lb.lead < 1) lb.lead = 1;
-    for (int64_t i = begin; i < end; i++) {
-        int64_t row = p->rows < p->m ? i * p->rows : 0,
-                column = p->rows < p->m ? 0 : i * p->columns;
-        int64_t m = p->m - row < p->rows ? p->m - row : p->rows;
-        int64_t n = p->n - column < p->columns ? p->n - column : p->columns;
-        multiply(p, m, n, (const char *)p->a.data + row * p->a.row * size,
-                 (const char *)p->b.data + column * p->b.column * size,
-                 p->c + (row * p->ldc + column) * size, la, lb);
+    const gr__product one = gr__gemm_entry(p, entry);
+    gr__gemm_block block = {.m = rows,
+                            .n = columns,
+                            .k = p->k,
+                            .a = p->a,
+                            .b = p->b,
+                            .add_row = p->add_row,
+                            .c = (char *)one.c + (row * p->n + column) * size,
+                            .ldc = p->n,
+                            .group = p->b.column == 1 ? 0 : p->n,
+                            .finish = p->finish,
+                            .finish_ctx = p->finish_ctx,
+                            .row = entry * p->m + row,
+                            .column = column};
+    block.a.data = element(one.a.data, row * p->a.row, size);
+    block.b.data = element(one.b.data, column * p->b.column, size);
+    if (p->add) block.add = element(one.add, row * p->add_row + column, size);
+    return block;
+}
+
+static void run_task(plan *l, int64_t task, void *space)
+{
+    const gr__product *p = l->p;
+    const int64_t row = task / l->column_cuts % l->row_cuts * l->rows;
+    const int64_t column = task % l->column_cuts * l->columns;
+    gr__gemm_block block = block_of(p, task / l->column_cuts / l->row_cuts, row,
+                                    least(l->rows, p->m - row), column,
+                                    least(l->columns, p->n - column));
+    block.group = l->group;
+    block.space = space;
+    if (l->packed) block.packed = l->packed + column * p->k * l->size;
+    if (l->by_blas) gr__gemm_blas_block(p->dtype, &block);
+    else l->kernels->block(&block);
+}
+
+static void run_tasks(void *ctx, int64_t begin, int64_t end)
+{
+    plan *l = ctx;
+    void *space = l->spaces.n ? gr__space_claim(&l->spaces) : NULL;
+    for (int64_t i = begin; i < end; i++) run_task(l, i, space);
+    if (space) gr__space_release(&l->spaces, space);
+}
+
+/* --- products --- */
+
+static void run_small(const gr__product *p, int64_t entries)
+{
+    const gr__gemm_kernels *kernels = kernels_of(p->dtype);
+    for (int64_t i = 0; i < entries; i++) {
+        gr__gemm_block block = block_of(p, i, 0, p->m, 0, p->n);
+        kernels->block(&block);
     }
 }
 
-void gr__gemm(gr_dtype dtype, int64_t m, int64_t n, int64_t k, gr__matrix a, gr__matrix b,
-              double beta, void *c)
+size_t gr__gemm_scratch(const gr__product *p)
 {
-    product p = {dtype, m, n, k, a, b, beta, c, n, m, n};
-    if (m == 0 || n == 0) return;
-    if (m >= n) p.rows = block_of(m, n * k);
-    else p.columns = block_of(n, m * k);
-    int64_t blocks = p.rows < m ? (m + p.rows - 1) / p.rows : (n + p.columns - 1) / p.columns;
-    if (blocks > 1) {
-        gr__parallel_for(blocks, 1, run_blocks, &p);
+    plan l;
+    if (p->m == 0 || p->n == 0 || !plan_product(p, &l)) return 0;
+    return (size_t)(l.whole_bytes + gr__spaces_bytes(l.n_spaces, l.space_bytes));
+}
+
+void gr__gemm(const gr__product *p, void *scratch)
+{
+    enum { GRAIN = 65536 };
+    plan l;
+    if (p->m == 0 || p->n == 0) return;
+    if (!plan_product(p, &l)) {
+        run_small(p, l.entries);
         return;
     }
-    int threads = omp_get_max_threads();
-    if (threads > 1) omp_set_num_threads(1);
-    run_blocks(&p, 0, 1);
-    if (threads > 1) omp_set_num_threads(threads);
+    if (is_packed(&l)) l.packed = p->packed;
+    if (scratch && l.whole_bytes) {
+        pack(p->dtype, p->k, p->n, p->b, scratch);
+        l.packed = scratch;
+    }
+    if (scratch && l.n_spaces) l.spaces = gr__spaces_in(scratch, l.n_spaces, l.space_bytes);
+    gr__parallel_for(tasks_of(&l), 1 + GRAIN / (l.rows * l.columns * (p->k + 1)), run_tasks, &l);
 }

@@ -1,4 +1,4 @@
-/* gemm.h - matrix products of any strides: small ones by our kernels, large ones by BLAS. */
+/* gemm.h - matrix products of any strides: by our kernels, or by BLAS where it is faster. */
 /* SPDX-License-Identifier: MIT */
 #ifndef GR__GEMM_H
 #define GR__GEMM_H
@@ -11,13 +11,78 @@ typedef struct gr__matrix {
     int64_t row, column;
 } gr__matrix;
 
-/* Whether BLAS can read an m x n matrix as it lies: one of the strides is 1, the other wide. */
-bool gr__gemm_readable(const gr__matrix *a, int64_t m, int64_t n);
-/* c = a b + beta c with a [m,k], b [k,n] readable and c [m,n] row-major; sizes below 2^31. */
-void gr__gemm(gr_dtype dtype, int64_t m, int64_t n, int64_t k, gr__matrix a, gr__matrix b,
-              double beta, void *c);
+/* Called when a rectangle of c is as it stays, on the thread that made it, while it is in that
+ * thread's cache: in any order, from several threads at once, never twice for an element. Rows
+ * count through all products of a batch. */
+typedef void gr__finish_fn(void *ctx, int64_t row, int64_t rows, int64_t column, int64_t columns);
 
-/* What gemm_real.c gets: ldc between the rows of c; a and b of any strides. */
+/* c = a b + add, or a batch of such products; sizes below 2^31. What is 0 or NULL is left out. */
+typedef struct gr__product {
+    gr_dtype dtype;
+    int64_t m, n, k;
+    gr__matrix a, b;    /* [m,k] and [k,n]; neither overlaps c */
+    const void *packed; /* b from gr__gemm_pack, which is read in the place of b (of no batch) */
+    const void *add;    /* [m,n] like c, or c itself */
+    int64_t add_row;    /* elements between its rows; 0: one row for all */
+    void *c;            /* [batch, m, n], row-major */
+    int axes;           /* of the batch: their sizes, and the strides of a and b along them */
+    const int64_t *sizes, *a_strides, *b_strides;
+    gr__finish_fn *finish;
+    void *finish_ctx;
+} gr__product;
+
+/* Bytes of scratch for the product, often 0: they depend on all but the pointers, save on packed. With
+ * NULL in place of scratch b is packed on the stack, more often than once: slower, the same bits. */
+size_t gr__gemm_scratch(const gr__product *p);
+void gr__gemm(const gr__product *p, void *scratch);
+/* How many products a batch has, and one of them, which is no batch itself. */
+int64_t gr__gemm_entries(const gr__product *p);
+gr__product gr__gemm_entry(const gr__product *p, int64_t entry);
+
+/* For a b that is used many times. Its packed form is the caller's and holds for one instruction
+ * set; every product by it has the same bits as by b itself. */
+size_t gr__gemm_packed_size(gr_dtype dtype, int64_t k, int64_t n); /* bytes */
+void gr__gemm_pack(gr_dtype dtype, int64_t k, int64_t n, gr__matrix b, void *packed);
+
+/* --- what gemm_real.c gets --- */
+
+/* A block of c on one thread. Rows of add and c lie add_row and ldc apart. */
+typedef struct gr__gemm_block {
+    int64_t m, n, k;
+    gr__matrix a, b;
+    const void *packed; /* panels of columns [k][width], one after the other; or NULL */
+    const void *add;
+    int64_t add_row;
+    void *c;
+    int64_t ldc;
+    int64_t group; /* columns of b that are packed at a time, whole panels; 0: b lies well */
+    void *space;   /* GR__GEMM_DEPTH x group elements; NULL: on the stack, a panel at a time */
+    gr__finish_fn *finish;
+    void *finish_ctx;
+    int64_t row, column; /* of the block in c, for finish */
+} gr__gemm_block;
+
+enum {
+    GR__GEMM_ROWS = 14,  /* of a tile, at most */
+    GR__GEMM_DEPTH = 384 /* of k at a time, at most: a panel of b fills the first-level cache */
+};
+
+typedef struct gr__gemm_kernels {
+    int64_t columns; /* of a panel */
+    void (*block)(const gr__gemm_block *p);
+    /* columns [first, first + columns) of b [k,n] */
+    void (*pack)(const gr__matrix *b, int64_t k, int64_t n, int64_t first, void *panel);
+} gr__gemm_kernels;
+
+/* --- gemm_blas.c --- */
+
+bool gr__gemm_by_blas(void); /* whether BLAS is the faster one */
+bool gr__gemm_blas_takes(const gr__product *p);
+void gr__gemm_blas_block(gr_dtype dtype, const gr__gemm_block *p);
+
+/* --- within kernels of other topics --- */
+
+/* A product of the size of a few tiles: c = a b + beta c, beta 0 or 1, ldc between rows of c. */
 typedef struct gr__small_gemm {
     int64_t m, n, k;
     gr__matrix a, b;

@@ -1,111 +1,254 @@
-/* gemm_real.c - small matrix products, for one dtype and instruction set.
+/* gemm_real.c - matrix products by tiles of c that stay in registers, for one dtype and set.
  *
- * c = a b + beta c by tiles of c that stay in registers; columns of b are packed on the stack.
- * For products too small for BLAS to pay: its own kernels for them allocate at every call.
+ *   c[i, j] = sum over k of a[i, k] b[k, j] + add[i, j]
+ *
+ * Every element is summed in the order of k, in pieces of the same length, whatever the tile that it
+ * lies in and however a and b are read: the bits depend on the sizes alone.
  */
 /* SPDX-License-Identifier: MIT */
 #include "gemm.h"
 #include "instance.h"
 
+/* The sums of a tile fill the vector registers, beside a row of b and an element of a. */
 enum {
-    PANEL_VECS = 2,
-    PANEL_ROWS = VEC_REGISTERS == 32 ? 12 : 6,
-    PANEL_COLUMNS = PANEL_VECS * VEC_LANES,
-    PANEL_DEPTH = 256 /* of k that is packed at a time */
+    GEMM_VECS = 2,
+    GEMM_ROWS = VEC_REGISTERS == 32 ? GR__GEMM_ROWS : 6,
+    GEMM_COLUMNS = GEMM_VECS * VEC_LANES,
+    ROWS_AT = 3 /* rows of a that are reached from one pointer, so that these fit their registers */
 };
 
-/* Rows of a, read where they lie; those beyond the last repeat it and are not stored. */
-typedef struct panel_rows {
-    const REAL *row[PANEL_ROWS];
-    int64_t step; /* from one k to the next */
-} panel_rows;
+typedef struct gemm_tile {
+    const REAL *a; /* element (r, k) is a[r * a_row + k * a_step] */
+    int64_t a_row, a_step;
+    const REAL *b; /* row k begins at b + k * b_step */
+    int64_t b_step;
+    int64_t depth;
+    const REAL *add; /* or NULL */
+    int64_t add_row;
+    REAL *c;
+    int64_t ldc;
+} gemm_tile;
 
-static panel_rows panel_of_a(const gr__small_gemm *p, int64_t first, int64_t count, int64_t k)
+static ALWAYS_INLINE void store_sums(const gemm_tile *t, vec sum[][GEMM_VECS], const int rows,
+                                     const int vecs, const bool add)
 {
-    panel_rows a = {.step = p->a.column};
-    for (int64_t r = 0; r < PANEL_ROWS; r++) {
-        int64_t row = first + (r < count ? r : count - 1);
-        a.row[r] = (const REAL *)p->a.data + row * p->a.row + k * p->a.column;
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vecs; v++) {
+            vec y = sum[r][v];
+            if (add) y += vec_load(t->add + r * t->add_row + v * VEC_LANES);
+            vec_store(t->c + r * t->ldc + v * VEC_LANES, y);
+        }
     }
-    return a;
 }
 
-/* Columns of b: read where they lie if they fill the panel and are dense, else packed into space,
- * [depth][width] with zeros beyond the last. */
-static const REAL *panel_of_b(const gr__small_gemm *p, int64_t first, int64_t count, int64_t k,
-                              int64_t depth, int64_t width, REAL *space, int64_t *step)
+static ALWAYS_INLINE void gemm_sums(const gemm_tile *t, const int rows, const int vecs)
 {
-    const REAL *b = (const REAL *)p->b.data + first * p->b.column + k * p->b.row;
-    *step = p->b.row;
-    if (p->b.column == 1 && count == width) return b;
-    *step = width;
-    for (int64_t i = 0; i < count; i++) {
-        const REAL *from = b + i * p->b.column;
-        for (int64_t d = 0; d < depth; d++) space[d * width + i] = from[d * p->b.row];
-    }
-    for (int64_t i = count; i < width; i++)
-        for (int64_t d = 0; d < depth; d++) space[d * width + i] = 0;
-    return space;
-}
-
-/* tile = sum over k of (column k of a) (row k of b) */
-static ALWAYS_INLINE void multiply_tile(const panel_rows *a, const REAL *b, int64_t step,
-                                        int64_t depth, REAL *tile, const int vecs)
-{
-    vec sum[PANEL_ROWS][PANEL_VECS] = {{{0}}};
-    for (int64_t k = 0; k < depth; k++, b += step) {
-        vec row[PANEL_VECS];
+    vec sum[GEMM_ROWS][GEMM_VECS] = {{{0}}};
+    const REAL *a[(GEMM_ROWS + ROWS_AT - 1) / ROWS_AT], *b = t->b;
+    const int64_t a_row = t->a_row, a_step = t->a_step, b_step = t->b_step;
+    UNROLL
+    for (int r = 0; r < rows; r += ROWS_AT) a[r / ROWS_AT] = t->a + r * a_row;
+    for (int64_t k = t->depth; k > 0; k--, b += b_step) {
+        vec row[GEMM_VECS];
         UNROLL
         for (int v = 0; v < vecs; v++) row[v] = vec_load(b + v * VEC_LANES);
         UNROLL
-        for (int r = 0; r < PANEL_ROWS; r++) {
-            const REAL x = a->row[r][k * a->step];
+        for (int r = 0; r < rows; r++) {
+            const REAL x = a[r / ROWS_AT][r % ROWS_AT * a_row];
             UNROLL
             for (int v = 0; v < vecs; v++) sum[r][v] += x * row[v];
         }
-    }
-    UNROLL
-    for (int r = 0; r < PANEL_ROWS; r++) {
         UNROLL
-        for (int v = 0; v < vecs; v++) vec_store(tile + (r * vecs + v) * VEC_LANES, sum[r][v]);
+        for (int r = 0; r < rows; r += ROWS_AT) a[r / ROWS_AT] += a_step;
+    }
+    if (t->add) store_sums(t, sum, rows, vecs, true);
+    else store_sums(t, sum, rows, vecs, false);
+}
+
+/* Tiles have an even number of rows. */
+static ALWAYS_INLINE void multiply_rows(const gemm_tile *t, int64_t rows, const int vecs)
+{
+    if (rows == 2) gemm_sums(t, 2, vecs);
+    else if (rows == 4) gemm_sums(t, 4, vecs);
+    else if (GEMM_ROWS == 6 || rows == 6) gemm_sums(t, 6, vecs);
+    else if (rows == 8) gemm_sums(t, 8, vecs);
+    else if (rows == 10) gemm_sums(t, 10, vecs);
+    else if (rows == 12) gemm_sums(t, 12, vecs);
+    else gemm_sums(t, 14, vecs);
+}
+
+static int64_t tile_width(int64_t columns)
+{
+    return columns <= VEC_LANES ? VEC_LANES : GEMM_COLUMNS;
+}
+
+static void multiply_width(const gemm_tile *t, int64_t rows, int64_t width)
+{
+    if (width == VEC_LANES) multiply_rows(t, rows, 1);
+    else multiply_rows(t, rows, GEMM_VECS);
+}
+
+/* A tile of which c has less: it goes through a whole one. */
+static void multiply_edge(const gemm_tile *t, int64_t height, int64_t rows, int64_t columns)
+{
+    REAL whole[GEMM_ROWS * GEMM_COLUMNS];
+    const int64_t width = tile_width(columns);
+    gemm_tile inner = *t;
+    inner.add = NULL;
+    inner.c = whole;
+    inner.ldc = width;
+    multiply_width(&inner, height, width);
+    for (int64_t r = 0; r < rows; r++) {
+        const REAL *sum = whole + r * width, *add = t->add ? t->add + r * t->add_row : NULL;
+        REAL *c = t->c + r * t->ldc;
+        for (int64_t j = 0; j < columns; j++) c[j] = add ? sum[j] + add[j] : sum[j];
     }
 }
 
-/* c[rows, columns] = tile + beta c; at beta 0 what c holds does not matter. */
-static void store_tile(const REAL *tile, int64_t width, int64_t rows, int64_t columns, REAL beta,
-                       REAL *c, int64_t ldc)
+/* --- panels --- */
+
+/* A piece of the sum: elements [k, k + depth), of a block's columns [column, column + columns). */
+typedef struct gemm_piece {
+    const gr__gemm_block *p;
+    int64_t column, columns, k, depth;
+    const REAL *add; /* of the first row and column of the block */
+    int64_t add_row;
+} gemm_piece;
+
+/* Rows of a where they lie, if they make a tile and are not far apart; else packed. */
+static void take_a(const gemm_piece *s, int64_t row, int64_t rows, int64_t height, REAL *space,
+                   gemm_tile *t)
 {
-    for (int64_t r = 0; r < rows; r++, tile += width, c += ldc) {
-        if (beta == 0) memcpy(c, tile, (size_t)columns * sizeof *c);
-        else
-            for (int64_t j = 0; j < columns; j++) c[j] = tile[j] + beta * c[j];
+    const gr__matrix *a = &s->p->a;
+    const REAL *from = (const REAL *)a->data + row * a->row + s->k * a->column;
+    if (rows == height && (a->column == 1 || s->columns <= 2 * GEMM_COLUMNS)) {
+        t->a = from;
+        t->a_row = a->row;
+        t->a_step = a->column;
+        return;
+    }
+    pack_panel(from, a->column, a->row, s->depth, rows, space, height);
+    t->a = space;
+    t->a_row = 1;
+    t->a_step = height;
+}
+
+/* Whether columns are read where they lie. */
+static bool lies_well(const gr__gemm_block *p, int64_t columns)
+{
+    return !p->group && p->b.column == 1 && columns == tile_width(columns);
+}
+
+/* Columns [column, column + columns) of b, at most a panel. */
+static void take_b(const gemm_piece *s, int64_t column, int64_t columns, gemm_tile *t)
+{
+    const gr__gemm_block *p = s->p;
+    const int64_t width = tile_width(columns);
+    t->b_step = width;
+    if (p->packed) {
+        t->b = (const REAL *)p->packed + column * p->k + s->k * width;
+    } else if (lies_well(p, columns)) {
+        t->b = (const REAL *)p->b.data + column + s->k * p->b.row;
+        t->b_step = p->b.row;
+    } else {
+        t->b = (const REAL *)p->space + (p->group ? column - s->column : 0) * s->depth;
     }
 }
 
-/* One panel of columns, at most `vecs` vectors wide. */
-static ALWAYS_INLINE void multiply_panel(const gr__small_gemm *p, int64_t column, int64_t columns,
-                                         const int vecs)
+static void pack_b(const gemm_piece *s)
 {
-    REAL space[PANEL_DEPTH * PANEL_COLUMNS], tile[PANEL_ROWS * PANEL_COLUMNS];
-    const int64_t width = vecs * VEC_LANES;
-    for (int64_t k = 0; k < p->k || k == 0; k += PANEL_DEPTH) {
-        int64_t depth = p->k - k < PANEL_DEPTH ? p->k - k : PANEL_DEPTH, step;
-        const REAL *b = panel_of_b(p, column, columns, k, depth, width, space, &step);
-        for (int64_t row = 0; row < p->m; row += PANEL_ROWS) {
-            int64_t rows = p->m - row < PANEL_ROWS ? p->m - row : PANEL_ROWS;
-            panel_rows a = panel_of_a(p, row, rows, k);
-            multiply_tile(&a, b, step, depth, tile, vecs);
-            store_tile(tile, width, rows, columns, k ? 1 : (REAL)p->beta,
-                       (REAL *)p->c + row * p->ldc + column, p->ldc);
-        }
+    const gr__gemm_block *p = s->p;
+    const REAL *b = (const REAL *)p->b.data + s->k * p->b.row;
+    for (int64_t i = 0; i < s->columns; i += GEMM_COLUMNS) {
+        const int64_t left = s->columns - i, columns = left < GEMM_COLUMNS ? left : GEMM_COLUMNS;
+        if (lies_well(p, columns)) continue;
+        pack_panel(b + (s->column + i) * p->b.column, p->b.row, p->b.column, s->depth, columns,
+                   (REAL *)p->space + (p->group ? i : 0) * s->depth, tile_width(columns));
     }
 }
 
-static void small_gemm(const gr__small_gemm *p)
+static void multiply_panels(const gemm_piece *s, int64_t row, int64_t rows)
 {
-    for (int64_t column = 0; column < p->n; column += PANEL_COLUMNS) {
-        int64_t columns = p->n - column < PANEL_COLUMNS ? p->n - column : PANEL_COLUMNS;
-        if (columns <= VEC_LANES) multiply_panel(p, column, columns, 1);
-        else multiply_panel(p, column, columns, PANEL_VECS);
+    const gr__gemm_block *p = s->p;
+    const int64_t height = rows + rows % 2, end = s->column + s->columns;
+    gemm_tile t = {.depth = s->depth, .add_row = s->add_row, .ldc = p->ldc};
+    REAL space[GEMM_ROWS * GR__GEMM_DEPTH];
+    take_a(s, row, rows, height, space, &t);
+    for (int64_t j = s->column; j < end; j += GEMM_COLUMNS) {
+        const int64_t columns = end - j < GEMM_COLUMNS ? end - j : GEMM_COLUMNS;
+        take_b(s, j, columns, &t);
+        t.add = s->add ? s->add + row * s->add_row + j : NULL;
+        t.c = (REAL *)p->c + row * p->ldc + j;
+        if (rows == height && columns == tile_width(columns)) multiply_width(&t, rows, columns);
+        else multiply_edge(&t, height, rows, columns);
     }
+}
+
+/* Rows in panels of about the same height, which is even. */
+static void multiply_piece(const gemm_piece *s, bool last)
+{
+    const gr__gemm_block *p = s->p;
+    if (!p->packed) pack_b(s);
+    int64_t panels = (p->m + GEMM_ROWS - 1) / GEMM_ROWS, rows;
+    for (int64_t row = 0; row < p->m; row += rows, panels--) {
+        rows = (p->m - row + panels - 1) / panels;
+        rows += rows % 2;
+        if (rows > p->m - row) rows = p->m - row;
+        multiply_panels(s, row, rows);
+        if (last && p->finish)
+            p->finish(p->finish_ctx, p->row + row, rows, p->column + s->column, s->columns);
+    }
+}
+
+static void multiply_block(const gr__gemm_block *p)
+{
+    const int64_t group = p->group ? p->group : p->n;
+    const int64_t pieces = (p->k + GR__GEMM_DEPTH - 1) / GR__GEMM_DEPTH;
+    const int64_t depth = pieces ? (p->k + pieces - 1) / pieces : 0;
+    for (int64_t column = 0; column < p->n; column += group) {
+        int64_t k = 0;
+        gemm_piece s = {p, column, p->n - column < group ? p->n - column : group, 0, 0, p->add,
+                   p->add_row};
+        do {
+            s.k = k;
+            s.depth = p->k - k < depth ? p->k - k : depth;
+            multiply_piece(&s, k + s.depth == p->k);
+            s.add = p->c;
+            s.add_row = p->ldc;
+            k += s.depth;
+        } while (k < p->k);
+    }
+}
+
+static void gemm_block(const gr__gemm_block *p)
+{
+    REAL space[GEMM_COLUMNS * GR__GEMM_DEPTH];
+    gr__gemm_block own = *p;
+    own.space = space;
+    if (own.group) own.group = GEMM_COLUMNS;
+    multiply_block(p->space ? p : &own);
+}
+
+static void gemm_pack(const gr__matrix *b, int64_t k, int64_t n, int64_t first, void *panel)
+{
+    const int64_t columns = n - first < GEMM_COLUMNS ? n - first : GEMM_COLUMNS;
+    pack_panel((const REAL *)b->data + first * b->column, b->row, b->column, k, columns, panel,
+               tile_width(columns));
+}
+
+static void small_gemm(const gr__small_gemm *s)
+{
+    const gr__gemm_block p = {.m = s->m,
+                              .n = s->n,
+                              .k = s->k,
+                              .a = s->a,
+                              .b = s->b,
+                              .add = s->beta == 0 ? NULL : s->c,
+                              .add_row = s->ldc,
+                              .c = s->c,
+                              .ldc = s->ldc,
+                              .group = s->b.column == 1 ? 0 : GEMM_COLUMNS};
+    gemm_block(&p);
 }

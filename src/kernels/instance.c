@@ -8,6 +8,7 @@
 #include "conv_input_real.c"
 #include "conv_weight_real.c"
 #include "finite_real.c"
+#include "gemm_pack_real.c"
 #include "gemm_real.c"
 #include "index_real.c"
 #include "pool_real.c"
@@ -26,7 +27,7 @@
 extern const gr__kernels INSTANCE;
 
 const gr__kernels INSTANCE = {
-    .small_gemm = small_gemm,
+    .gemm = {GEMM_COLUMNS, gemm_block, gemm_pack},
     .finite = finite,
     .sum = reduce_sum,
     .max = reduce_max,

@@ -24,7 +24,7 @@
 
 typedef struct gr__kernels {
     /* gemm_real.c */
-    void (*small_gemm)(const gr__small_gemm *p);
+    gr__gemm_kernels gemm;
     /* finite_real.c */
     bool (*finite)(const void *x, int64_t n); /* neither NaN nor infinity in it */
     /* reduce_real.c */

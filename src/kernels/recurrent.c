@@ -67,8 +67,14 @@ static void forward(const gr__recurrence *r, int gates, forward_row *row)
     const int64_t h = r->hidden;
     for (int64_t k = 0; k < r->steps; k++) {
         forward_step s = {r, row, r->reverse ? r->steps - 1 - k : k};
-        gr__gemm(r->dtype, r->batch, gates * h, h, (gr__matrix){r->h, h, 1},
-                 (gr__matrix){r->w, 1, h}, 0, r->s);
+        const gr__product p = {.dtype = r->dtype,
+                               .m = r->batch,
+                               .n = gates * h,
+                               .k = h,
+                               .a = {r->h, h, 1},
+                               .b = {r->w, 1, h},
+                               .c = r->s};
+        gr__gemm(&p, NULL);
         gr__parallel_for(r->batch, gr__cell_grain(h), forward_rows, &s);
     }
 }
@@ -154,9 +160,16 @@ static void backward(const gr__recurrence_grad *g, int gates, const void *throug
     for (int64_t k = 0; k < r->steps; k++) {
         backward_step s = {g, row, r->reverse ? k : r->steps - 1 - k};
         gr__parallel_for(r->batch, gr__cell_grain(h), backward_rows, &s);
-        gr__gemm(r->dtype, r->batch, h, gates * h,
-                 (gr__matrix){row_at(r, through, s.t, 0, gates), gates * h, 1},
-                 (gr__matrix){r->w, h, 1}, 1, g->dh);
+        const gr__product p = {.dtype = r->dtype,
+                               .m = r->batch,
+                               .n = h,
+                               .k = gates * h,
+                               .a = {row_at(r, through, s.t, 0, gates), gates * h, 1},
+                               .b = {r->w, h, 1},
+                               .add = g->dh,
+                               .add_row = h,
+                               .c = g->dh};
+        gr__gemm(&p, NULL);
     }
 }
 

@@ -3,24 +3,56 @@
  *   Y = A B          dA = dY B^T         dB = A^T dY
  *   Y = X W^T + b    dX = dY W           dW = dY^T X        db = sum over rows of dY
  *
- * A transposed operand is a view with swapped strides, which BLAS reads as it lies.
+ * A transposed operand is a view with swapped strides, which is read as it lies.
  */
 /* SPDX-License-Identifier: MIT */
 #include "bf16.h"
 #include "family.h"
 #include "gemm.h"
-#include "strided.h"
 
 #include <string.h>
 
-/* Scratch for `count` products that are to round their operands; NULL: they are not. False when
- * memory is out. */
-static bool rounding_space(gr_exec *e, int64_t count, int64_t m, int64_t n, int64_t k, char **space)
+/* --- one product, or a batch --- */
+
+static void copy_add(void *ctx, int64_t begin, int64_t end)
 {
-    *space = NULL;
-    if (!gr__exec_rounds(e) || !gr__bf16_gemm_pays(m, n, k)) return true;
-    *space = gr_exec_scratch(e, (size_t)count * gr__bf16_gemm_scratch(m, n, k));
-    return *space;
+    const gr__product *p = ctx;
+    const int64_t size = (int64_t)gr_dtype_size(p->dtype);
+    for (int64_t i = begin; i < end; i++)
+        memcpy((char *)p->c + i * p->n * size, (const char *)p->add + i * p->add_row * size,
+               (size_t)(p->n * size));
+}
+
+typedef struct rounding {
+    const gr__product *p;
+    char *space;
+} rounding;
+
+static void round_range(void *ctx, int64_t begin, int64_t end)
+{
+    const rounding *r = ctx;
+    const size_t each = gr__bf16_gemm_scratch(r->p->m, r->p->n, r->p->k);
+    for (int64_t i = begin; i < end; i++) {
+        gr__product p = gr__gemm_entry(r->p, i);
+        if (p.add && p.add != p.c) gr__parallel_for(p.m, 1 + 32768 / p.n, copy_add, &p);
+        gr__bf16_gemm(p.m, p.n, p.k, p.a, p.b, p.add, p.c, r->space + (size_t)i * each);
+    }
+}
+
+/* Rounds its operands where the precision says so and it pays. */
+static gr_status run_product(gr_exec *e, const gr__product *p)
+{
+    const int64_t entries = gr__gemm_entries(p);
+    const bool rounds = gr__exec_rounds(e) && gr__bf16_gemm_pays(p->m, p->n, p->k) && entries;
+    const size_t bytes = rounds ? (size_t)entries * gr__bf16_gemm_scratch(p->m, p->n, p->k)
+                                : gr__gemm_scratch(p);
+    void *scratch = bytes ? gr_exec_scratch(e, bytes) : NULL;
+    if (bytes && !scratch) return GR_ERR_MEMORY;
+    rounding r = {p, scratch};
+    if (!rounds) gr__gemm(p, scratch);
+    else if (entries == 1) round_range(&r, 0, 1); /* which is spread over the threads */
+    else gr__parallel_for(entries, 1 + 65536 / (p->m * p->n * (p->k + 1)), round_range, &r);
+    return GR_OK;
 }
 
 /* --- matmul --- */
@@ -49,85 +81,23 @@ static bool matmul_infer(gr_infer *c)
     return true;
 }
 
-/* One operand: its matrices, the axes of the batch in front of them. */
-typedef struct operand {
-    const char *data;
-    gr__matrix matrix;
-    int64_t strides[GR_MAX_RANK];
-} operand;
-
-/* Packs what BLAS cannot read as it lies. False when memory is out. */
-static bool take_operand(gr_exec *e, int i, operand *o)
-{
-    gr_value v = e->in[i];
-    int r = v.shape->rank;
-    o->matrix = (gr__matrix){v.data, v.strides[r - 2], v.strides[r - 1]};
-    memcpy(o->strides, v.strides, (size_t)r * sizeof *v.strides);
-    o->data = v.data;
-    if (gr__gemm_readable(&o->matrix, v.shape->dim[r - 2], v.shape->dim[r - 1])) return true;
-    size_t bytes = (size_t)gr_shape_numel(v.shape) * gr_dtype_size(v.dtype);
-    void *packed = gr_exec_scratch(e, bytes + 1);
-    if (!packed) return false;
-    gr__pack(&v, packed);
-    gr__shape_strides(v.shape, o->strides);
-    o->matrix = (gr__matrix){packed, v.shape->dim[r - 1], 1};
-    o->data = packed;
-    return true;
-}
-
-typedef struct matmul_job {
-    gr_dtype dtype;
-    const gr_shape *shape; /* of the result */
-    int64_t m, n, k;
-    operand a, b;
-    char *y;
-    char *space; /* of products that round their operands, else NULL */
-} matmul_job;
-
-static const char *matrix_at(const operand *o, const gr_shape *batch, int64_t index, size_t size)
-{
-    int64_t offset = 0;
-    for (int i = batch->rank - 3; i >= 0; i--) {
-        offset += index % batch->dim[i] * o->strides[i];
-        index /= batch->dim[i];
-    }
-    return o->data + offset * (int64_t)size;
-}
-
-static void matmul_range(void *ctx, int64_t begin, int64_t end)
-{
-    const matmul_job *j = ctx;
-    size_t size = gr_dtype_size(j->dtype);
-    for (int64_t i = begin; i < end; i++) {
-        gr__matrix a = j->a.matrix, b = j->b.matrix;
-        a.data = matrix_at(&j->a, j->shape, i, size);
-        b.data = matrix_at(&j->b, j->shape, i, size);
-        void *y = j->y + (size_t)(i * j->m * j->n) * size;
-        if (j->space)
-            gr__bf16_gemm(j->m, j->n, j->k, a, b, false, y,
-                          j->space + (size_t)i * gr__bf16_gemm_scratch(j->m, j->n, j->k));
-        else gr__gemm(j->dtype, j->m, j->n, j->k, a, b, 0, y);
-    }
-}
-
 static gr_status matmul_forward(gr_exec *e)
 {
+    const gr_value a = e->in[0], b = e->in[1];
     const gr_shape *y = e->out[0].shape;
-    int r = y->rank;
-    matmul_job j = {.dtype = e->out[0].dtype,
-                    .shape = y,
-                    .m = y->dim[r - 2],
-                    .n = y->dim[r - 1],
-                    .k = e->in[0].shape->dim[r - 1],
-                    .y = e->out[0].data};
-    int64_t numel = gr_shape_numel(y);
-    if (numel == 0) return GR_OK;
-    if (!take_operand(e, 0, &j.a) || !take_operand(e, 1, &j.b)) return GR_ERR_MEMORY;
-    int64_t batch = numel / (j.m * j.n), work = j.m * j.n * (j.k + 1);
-    if (!rounding_space(e, batch, j.m, j.n, j.k, &j.space)) return GR_ERR_MEMORY;
-    if (batch == 1) matmul_range(&j, 0, 1); /* BLAS spreads it over the threads */
-    else gr__parallel_for(batch, 1 + 65536 / work, matmul_range, &j);
-    return GR_OK;
+    const int r = y->rank;
+    const gr__product p = {.dtype = e->out[0].dtype,
+                           .m = y->dim[r - 2],
+                           .n = y->dim[r - 1],
+                           .k = a.shape->dim[r - 1],
+                           .a = {a.data, a.strides[r - 2], a.strides[r - 1]},
+                           .b = {b.data, b.strides[r - 2], b.strides[r - 1]},
+                           .c = e->out[0].data,
+                           .axes = r - 2,
+                           .sizes = y->dim,
+                           .a_strides = a.strides,
+                           .b_strides = b.strides};
+    return run_product(e, &p);
 }
 
 /* [flops] */
@@ -273,36 +243,19 @@ static bool linear_infer(gr_infer *c)
     return true;
 }
 
-typedef struct bias_job {
-    const char *bias;
-    char *y;
-    size_t row; /* bytes */
-} bias_job;
-
-static void copy_bias(void *ctx, int64_t begin, int64_t end)
-{
-    const bias_job *j = ctx;
-    for (int64_t i = begin; i < end; i++) memcpy(j->y + (size_t)i * j->row, j->bias, j->row);
-}
-
 static gr_status linear_forward(gr_exec *e)
 {
     const gr_shape *w = e->in[1].shape;
-    int64_t out = w->dim[0], in = w->dim[1], numel = gr_shape_numel(e->out[0].shape);
-    if (numel == 0) return GR_OK;
-    int64_t rows = numel / out;
-    gr_dtype dtype = e->out[0].dtype;
-    bool bias = e->n_in == 3;
-    gr__matrix x = {e->in[0].data, in, 1}, turned = {e->in[1].data, 1, in}; /* the weight's */
-    char *space;
-    if (!rounding_space(e, 1, rows, out, in, &space)) return GR_ERR_MEMORY;
-    if (bias) {
-        bias_job j = {e->in[2].data, e->out[0].data, (size_t)out * gr_dtype_size(dtype)};
-        gr__parallel_for(rows, 1 + 32768 / out, copy_bias, &j);
-    }
-    if (space) gr__bf16_gemm(rows, out, in, x, turned, bias, e->out[0].data, space);
-    else gr__gemm(dtype, rows, out, in, x, turned, bias ? 1 : 0, e->out[0].data);
-    return GR_OK;
+    const int64_t out = w->dim[0], in = w->dim[1], numel = gr_shape_numel(e->out[0].shape);
+    const gr__product p = {.dtype = e->out[0].dtype,
+                           .m = out ? numel / out : 0,
+                           .n = out,
+                           .k = in,
+                           .a = {e->in[0].data, in, 1},
+                           .b = {e->in[1].data, 1, in},
+                           .add = e->n_in == 3 ? e->in[2].data : NULL,
+                           .c = e->out[0].data};
+    return run_product(e, &p);
 }
 
 static void linear_vjp(gr_pullback *p)
