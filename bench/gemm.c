@@ -6,8 +6,8 @@
  * y = x w^T, dx = dy w, dw = dy^T x.
  */
 /* SPDX-License-Identifier: MIT */
-#include "base.h"
 #include "gemm.h"
+#include "base.h"
 
 #include <cblas.h>
 #include <omp.h>
@@ -134,8 +134,13 @@ static void measure(const shape *s, int form, int rounds)
 {
     const operands o = operands_of(s, form);
     const int64_t a_size = o.m * o.k, b_size = o.k * o.n;
-    work w = {o, s->batch, numbers(a_size * s->batch), numbers(b_size * s->batch),
-              numbers(o.m * o.n * s->batch), NULL, {.dtype = GR_F32}};
+    work w = {o,
+              s->batch,
+              numbers(a_size * s->batch),
+              numbers(b_size * s->batch),
+              numbers(o.m * o.n * s->batch),
+              NULL,
+              {.dtype = GR_F32}};
     w.p.m = o.m;
     w.p.n = o.n;
     w.p.k = o.k;
@@ -154,7 +159,8 @@ static void measure(const shape *s, int form, int rounds)
             double t = seconds(&w, i ? peers[i - 1].sgemm : NULL);
             if (t < best[i]) best[i] = t;
         }
-    printf("%-13s %-2s %5lld x %5lld x %5lld", s->name, forms[form], (long long)o.m, (long long)o.n, (long long)o.k);
+    printf("%-13s %-2s %5lld x %5lld x %5lld", s->name, forms[form], (long long)o.m, (long long)o.n,
+           (long long)o.k);
     for (int i = 0; i <= PEERS; i++)
         printf(" %8.1f", 2e-9 * (double)(o.m * o.n * o.k * s->batch) / best[i]);
     printf("\n");

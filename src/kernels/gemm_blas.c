@@ -55,11 +55,11 @@ static void multiply(gr_dtype dtype, const gr__gemm_block *p)
     layout_of(&p->b, p->k, p->n, &b);
     const double beta = beta_of(dtype, p);
     if (dtype == GR_F32)
-        cblas_sgemm(CblasRowMajor, a.trans, b.trans, (int)p->m, (int)p->n, (int)p->k, 1,
-                    p->a.data, (int)a.lead, p->b.data, (int)b.lead, (float)beta, p->c, (int)p->ldc);
+        cblas_sgemm(CblasRowMajor, a.trans, b.trans, (int)p->m, (int)p->n, (int)p->k, 1, p->a.data,
+                    (int)a.lead, p->b.data, (int)b.lead, (float)beta, p->c, (int)p->ldc);
     else
-        cblas_dgemm(CblasRowMajor, a.trans, b.trans, (int)p->m, (int)p->n, (int)p->k, 1,
-                    p->a.data, (int)a.lead, p->b.data, (int)b.lead, beta, p->c, (int)p->ldc);
+        cblas_dgemm(CblasRowMajor, a.trans, b.trans, (int)p->m, (int)p->n, (int)p->k, 1, p->a.data,
+                    (int)a.lead, p->b.data, (int)b.lead, beta, p->c, (int)p->ldc);
 }
 
 /* On this thread alone: the threading of OpenBLAS allocates, and its cuts depend on their number. */

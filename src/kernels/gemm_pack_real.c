@@ -28,16 +28,16 @@ static ALWAYS_INLINE void turn_pairs(quad *a, quad *b)
 {
     typedef double pair __attribute__((vector_size(16)));
     const pair x = (pair)*a, y = (pair)*b;
-    *a = (quad) __builtin_shufflevector(x, y, 0, 2);
-    *b = (quad) __builtin_shufflevector(x, y, 1, 3);
+    *a = (quad)__builtin_shufflevector(x, y, 0, 2);
+    *b = (quad)__builtin_shufflevector(x, y, 1, 3);
 }
 
 static ALWAYS_INLINE void turn_floats(quad *a, quad *b)
 {
     typedef float four __attribute__((vector_size(16)));
     const four x = (four)*a, y = (four)*b;
-    *a = (quad) __builtin_shufflevector(x, y, 0, 4, 2, 6);
-    *b = (quad) __builtin_shufflevector(x, y, 1, 5, 3, 7);
+    *a = (quad)__builtin_shufflevector(x, y, 0, 4, 2, 6);
+    *b = (quad)__builtin_shufflevector(x, y, 1, 5, 3, 7);
 }
 
 /* QUAD x QUAD elements: to[i * width + j] = from[j * lead + i] */

@@ -209,8 +209,8 @@ static void multiply_block(const gr__gemm_block *p)
     const int64_t depth = pieces ? (p->k + pieces - 1) / pieces : 0;
     for (int64_t column = 0; column < p->n; column += group) {
         int64_t k = 0;
-        gemm_piece s = {p, column, p->n - column < group ? p->n - column : group, 0, 0, p->add,
-                   p->add_row};
+        gemm_piece s = {p,      column,    p->n - column < group ? p->n - column : group, 0, 0,
+                        p->add, p->add_row};
         do {
             s.k = k;
             s.depth = p->k - k < depth ? p->k - k : depth;
