@@ -1,11 +1,14 @@
 /* elementary.h - elementary functions that compilers can vectorise.
  *
  * libm's functions are calls, one element at a time. Those for float32 below are straight-line code
- * without calls or branches, so that a loop over them becomes vector code; they are within 3 ulp
- * of the truth, save the far tails of the normal distribution, where rounding x^2 costs more.
- * Float64 goes to libm. All follow the same plan: reduce the argument by an identity, evaluate a
- * polynomial (a Chebyshev fit over the reduced range), undo the reduction. NaN goes through, Inf
- * gives the limit.
+ * without calls or branches, so that a loop over them becomes vector code, with or without fused
+ * multiplications. Float64 goes to libm (glibc: within 1 ulp, tanh and erfc 2). All follow the same
+ * plan: reduce the argument by an identity, evaluate a polynomial (a minimax fit over the reduced
+ * range), undo the reduction. NaN goes through, Inf gives the limit. Bounds for float32, in ulp,
+ * held by tests/ops/test_elementary.c:
+ *
+ *   exp, log            1      sigmoid, softplus, sin, cos, normal_pdf        2
+ *   expm1, tanh, erf    1.5    tanhshrink 4, normal_cdf                       5
  */
 /* SPDX-License-Identifier: MIT */
 #ifndef GR__ELEMENTARY_H
@@ -58,29 +61,57 @@ static inline double gr__exp_f64(double x)
     return exp(x);
 }
 
-/* exp r - 1 for |r| <= log(2)/2. */
-static inline float gr__expm1_of(float r)
+/* x = n log 2 + high + low. */
+typedef struct gr__exp_parts {
+    int32_t n;
+    float high, low;
+} gr__exp_parts;
+
+/* For |x| < 2^22 log 2; NaN stays. */
+static inline gr__exp_parts gr__exp_split(float x)
 {
+    const float magic = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
+    const float t = x * 1.44269504f + magic, k = t - magic;
+    const int32_t n = (int32_t)(gr__bits_of(t) - 0x4B400000u);
+    return (gr__exp_parts){n, x - k * 0.693359375f, k * 2.12194440e-4f}; /* log 2 in two parts */
+}
+
+/* exp(high + low) - 1 where the sum is at most log(2)/2 in size, and little more. */
+static inline float gr__expm1_of(gr__exp_parts a)
+{
+    const float r = a.high + a.low;
     float p = 1.98912685e-4f;
     p = p * r + 1.39339001e-3f;
     p = p * r + 8.33331068e-3f;
     p = p * r + 4.16664627e-2f;
     p = p * r + 0.166666667f;
     p = p * r + 0.500000001f;
-    return r + r * r * p;
+    return a.high + (a.low + r * r * p);
+}
+
+/* 2^n y in two steps, since n goes from -150 to 128. */
+static inline float gr__scale_by_power(float y, int32_t n)
+{
+    const int32_t half = n >> 1;
+    return y * gr__float_of((uint32_t)(half + 127) << 23) *
+           gr__float_of((uint32_t)(n - half + 127) << 23);
 }
 
 static inline float gr__exp_f32(float x)
 {
-    const float magic = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
-    const float c = x < -104 ? -104 : x > 89 ? 89 : x; /* beyond: 0 and Inf; NaN stays */
-    const float t = c * 1.44269504f + magic, k = t - magic;
-    const float r = (c - k * 0.693359375f) + k * 2.12194440e-4f; /* log 2 in two parts */
-    const float y = 1 + gr__expm1_of(r);
-    /* 2^n in two steps, since n goes from -150 to 128 */
-    const int32_t n = (int32_t)(gr__bits_of(t) - 0x4B400000u), half = n >> 1;
-    return y * gr__float_of((uint32_t)(half + 127) << 23) *
-           gr__float_of((uint32_t)(n - half + 127) << 23);
+    /* beyond: 0 and Inf; NaN stays */
+    const gr__exp_parts a = gr__exp_split(x < -104 ? -104 : x > 89 ? 89 : x);
+    return gr__scale_by_power(1 + gr__expm1_of(a), a.n);
+}
+
+/* exp(-x^2 / 2): x^2 in two parts, for its rounding would cost more the larger it is. */
+static inline float gr__bell_f32(float x)
+{
+    const float b = fabsf(x) > 15 ? 15 : x; /* beyond: 0; NaN stays */
+    const float coarse = gr__float_of(gr__bits_of(b) & 0xFFFFF000u);
+    gr__exp_parts a = gr__exp_split(-0.5f * (coarse * coarse));
+    a.low -= 0.5f * (b - coarse) * (b + coarse);
+    return gr__scale_by_power(1 + gr__expm1_of(a), a.n);
 }
 
 /* --- expm1: exp x - 1 = 2^n ((exp r - 1) + (1 - 2^-n)) --- */
@@ -92,15 +123,10 @@ static inline double gr__expm1_f64(double x)
 
 static inline float gr__expm1_f32(float x)
 {
-    const float magic = 0x1.8p23f;
-    const float c = x < -18 ? -18 : x > 89 ? 89 : x; /* beyond: -1 and Inf; NaN stays */
-    const float t = c * 1.44269504f + magic, k = t - magic;
-    const float r = (c - k * 0.693359375f) + k * 2.12194440e-4f;
-    const int32_t n = (int32_t)(gr__bits_of(t) - 0x4B400000u), half = n >> 1;
-    const int32_t m = n > 100 ? 100 : n; /* from there on 2^-n is nothing beside 1 */
-    const float y = gr__expm1_of(r) + (1 - gr__float_of((uint32_t)(127 - m) << 23));
-    return y * gr__float_of((uint32_t)(half + 127) << 23) *
-           gr__float_of((uint32_t)(n - half + 127) << 23);
+    const gr__exp_parts a = gr__exp_split(x < -18 ? -18 : x > 89 ? 89 : x); /* beyond: -1 and Inf */
+    const int32_t m = a.n > 100 ? 100 : a.n; /* from there on 2^-n is nothing beside 1 */
+    const float y = gr__expm1_of(a) + (1 - gr__float_of((uint32_t)(127 - m) << 23));
+    return x == 0 ? x : gr__scale_by_power(y, a.n); /* -0 too */
 }
 
 /* --- log: x = 2^k (1 + f) with sqrt(1/2) <= 1 + f < sqrt 2 --- */
@@ -131,7 +157,7 @@ static inline float gr__log_f32(float x)
     return x > 0 && x <= 0x1.fffffep127f ? y : x == 0 ? -INFINITY : x < 0 ? NAN : x;
 }
 
-/* --- sigmoid, softplus: with e = exp(-|x|) nothing overflows --- */
+/* --- sigmoid, softplus: in terms of |x| nothing overflows --- */
 
 static inline double gr__sigmoid_f64(double x)
 {
@@ -139,10 +165,14 @@ static inline double gr__sigmoid_f64(double x)
     return (x < 0 ? e : 1) / (1 + e);
 }
 
+/* With exp |x| = 2^n p: sigmoid(-|x|) = 1 / (1 + 2^n p) = 2^-n / (2^-n + p), p = 1 + rest. */
 static inline float gr__sigmoid_f32(float x)
 {
-    const float e = gr__exp_f32(-fabsf(x));
-    return (x < 0 ? e : 1) / (1 + e);
+    const gr__exp_parts a = gr__exp_split(fabsf(x) > 104 ? 104 : fabsf(x));
+    const int32_t m = a.n > 100 ? 100 : a.n; /* from there on 2^-n is nothing beside 1 */
+    const float power = gr__float_of((uint32_t)(127 - m) << 23);
+    const float y = gr__scale_by_power(1 / (1 + (power + gr__expm1_of(a))), -a.n);
+    return x < 0 ? y : 1 - y;
 }
 
 static inline double gr__softplus_f64(double x)
@@ -178,7 +208,51 @@ static inline float gr__tanh_f32(float x)
     p = p * z + 0.133327697f;
     p = p * z - 0.333333289f;
     const float far = 1 - 2 / (gr__exp_f32(2 * a) + 1);
-    return a < 0.625f ? x + x * z * p : copysignf(far, x);
+    return copysignf(a < 0.625f ? a + a * z * p : far, x);
+}
+
+/* --- sin, cos: x = n pi/2 + r with |r| <= pi/4 --- */
+
+#define GR__FAR_ANGLE 0x1p18f /* in float32 the functions below are for |x| up to this */
+
+typedef struct gr__angle {
+    uint32_t n; /* modulo 4 in its low bits */
+    float r;
+} gr__angle;
+
+/* In float64, or near a multiple of pi/2 no digit of r would be right. */
+static inline gr__angle gr__angle_split(float x)
+{
+    const float magic = 0x1.8p23f, t = x * 0.636619772f + magic;
+    const double k = (double)(t - magic);
+    const double r = ((double)x - k * 0x1.921fb544p+0) - k * 0x1.0b4611a626331p-34;
+    return (gr__angle){gr__bits_of(t), (float)r};
+}
+
+/* sin r or cos r, negative in the second half of the turn. */
+static inline float gr__angle_sine(gr__angle a)
+{
+    const float z = a.r * a.r;
+    float p = -1.951729892e-4f, q = 2.44384516e-5f;
+    p = p * z + 8.332178146e-3f;
+    p = p * z - 0.1666665494f;
+    q = q * z - 1.388736752e-3f;
+    q = q * z + 4.166664687e-2f;
+    const float sine = a.r + a.r * z * p, cosine = (1 - 0.5f * z) + z * z * q;
+    return gr__float_of(gr__bits_of(a.n & 1 ? cosine : sine) ^ (a.n & 2) << 30);
+}
+
+static inline float gr__sin_near(float x)
+{
+    const float y = gr__angle_sine(gr__angle_split(x));
+    return x == 0 ? x : y; /* -0 too */
+}
+
+static inline float gr__cos_near(float x)
+{
+    gr__angle a = gr__angle_split(x);
+    a.n++;
+    return gr__angle_sine(a);
 }
 
 /* --- tanhshrink: x - tanh x, without cancellation near 0 --- */
@@ -224,36 +298,37 @@ static inline double gr__erf_f64(double x)
 static inline float gr__erf_near(float a)
 {
     const float z = a * a;
-    float p = 7.87587506e-5f;
-    p = p * z - 8.01686429e-4f;
-    p = p * z + 5.18908742e-3f;
-    p = p * z - 2.68542120e-2f;
-    p = p * z + 0.112835947f;
-    p = p * z - 0.376126267f;
-    p = p * z + 1.12837917f;
-    return a * p;
+    float p = 7.889124432e-5f;
+    p = p * z - 8.020842733e-4f;
+    p = p * z + 5.189535501e-3f;
+    p = p * z - 2.685444468e-2f;
+    p = p * z + 0.1128360018f;
+    p = p * z - 0.3761262714f;
+    p = p * z + 0.1283791659f;
+    return a + a * p;
 }
 
-/* erfc a = t exp(-a^2 + P(t)) for a >= 1 with t = 2 / (2 + a). */
-static inline float gr__erfc_far(float a)
+/* exp(a^2) erfc a for 0 <= a <= 10.3, as t P(t) with t = 2 / (2 + a). */
+static inline float gr__erfcx_of(float t)
 {
-    const float t = 2 / (2 + a);
-    float p = -0.256434545f;
-    p = p * t + 0.699643665f;
-    p = p * t - 0.531344695f;
-    p = p * t + 4.59729274e-4f;
-    p = p * t - 0.105720762f;
-    p = p * t + 8.17410613e-2f;
-    p = p * t + 0.375952906f;
-    p = p * t + 0.999875394f;
-    p = p * t - 1.26550647f;
-    return t * gr__exp_f32(p - a * a);
+    float p = 3.595500599e-2f;
+    p = p * t - 0.1921481021f;
+    p = p * t + 0.3843180687f;
+    p = p * t - 0.2939319831f;
+    p = p * t - 1.78257696e-2f;
+    p = p * t + 3.279421733e-2f;
+    p = p * t + 5.598287515e-2f;
+    p = p * t + 0.1852865992f;
+    p = p * t + 0.2452333441f;
+    p = p * t + 0.2822469954f;
+    p = p * t + 0.2820887526f;
+    return p * t;
 }
 
 static inline float gr__erf_f32(float x)
 {
-    const float a = fabsf(x);
-    return copysignf(a < 1 ? gr__erf_near(a) : 1 - gr__erfc_far(a), x);
+    const float a = fabsf(x), far = 1 - gr__exp_f32(-a * a) * gr__erfcx_of(2 / (2 + a));
+    return copysignf(a < 1 ? gr__erf_near(a) : far, x);
 }
 
 /* P(N(0,1) <= x) = erfc(-x / sqrt 2) / 2: no cancellation in the lower tail. */
@@ -264,8 +339,8 @@ static inline double gr__normal_cdf_f64(double x)
 
 static inline float gr__normal_cdf_f32(float x)
 {
-    const float a = fabsf(x) * (float)GR__SQRT_HALF;
-    const float upper = 0.5f * (a < 1 ? 1 - gr__erf_near(a) : gr__erfc_far(a));
+    const float t = 2.82842712f / (2.82842712f + fabsf(x));
+    const float upper = gr__bell_f32(x) * (0.5f * gr__erfcx_of(t));
     return x < 0 ? upper : 1 - upper;
 }
 
@@ -276,7 +351,7 @@ static inline double gr__normal_pdf_f64(double x)
 
 static inline float gr__normal_pdf_f32(float x)
 {
-    return (float)GR__ONE_OVER_SQRT_2PI * gr__exp_f32(-0.5f * x * x);
+    return (float)GR__ONE_OVER_SQRT_2PI * gr__bell_f32(x);
 }
 
 #endif

@@ -224,7 +224,7 @@ gr_tensor *gr_silu(gr_tensor *x)
  * w = exp(-|x|) nothing overflows, and rest keeps the digits of 1 - t. */
 #define MISH_PARTS(T)                                                                              \
     const T w = gr__exp(-fabs(x));                                                                 \
-    const T part = x > 0 ? 1 + 2 * w : w * (w + 2), rest = x > 0 ? 2 * w * w : 2;
+    const T part = x > 0 ? 1 + 2 * w : w * (w + 2), rest = 2 * (x > 0 ? w * w : 1);
 #define MISH_SLOPE_PARTS(T)                                                                        \
     MISH_PARTS(T)                                                                                  \
     const T bent = part / (part + rest), s = (x < 0 ? w : 1) / (1 + w);

@@ -5,6 +5,7 @@
  *   y = tan x    dx = dy (1 + y^2)     y = atan x    dx = dy / (1 + x^2)
  */
 /* SPDX-License-Identifier: MIT */
+#include "elementary.h"
 #include "elementwise.h"
 
 #include <tgmath.h>
@@ -14,7 +15,32 @@ static const gr_sample inner_samples[] = SMOOTH(-0.8, 0.8);
 
 /* --- sin, cos, tan --- */
 
-GR__UNARY(sin, sin(x))
+/* Whether code that compilers vectorise will do for the angles. */
+GR__CLONES static bool trigonometric_near(const float *x, int64_t n)
+{
+    int far = 0;
+    for (int64_t i = 0; i < n; i++) far |= !(fabsf(x[i]) <= GR__FAR_ANGLE);
+    return !far;
+}
+
+/* y = f(x) where it will not. */
+static void trigonometric_far(const gr_tile *t, float (*f)(float))
+{
+    const float *x = t->x[0];
+    float *y = t->y;
+    if (trigonometric_near(x, t->n)) return;
+    for (int64_t i = 0; i < t->n; i++)
+        if (!(fabsf(x[i]) <= GR__FAR_ANGLE)) y[i] = f(x[i]);
+}
+
+GR__TILE1(sin_near, float, f32, GR__NO_ATTR, gr__sin_near(x))
+GR__TILE1(sin, double, f64, GR__NO_ATTR, sin(x))
+
+static void sin_f32(const gr_tile *t)
+{
+    sin_near_f32(t);
+    trigonometric_far(t, sinf);
+}
 
 static void sin_vjp(gr_pullback *p)
 {
@@ -39,7 +65,14 @@ gr_tensor *gr_sin(gr_tensor *x)
     return gr__unary(&sin_op, x, NULL, GR_HERE);
 }
 
-GR__UNARY(cos, cos(x))
+GR__TILE1(cos_near, float, f32, GR__NO_ATTR, gr__cos_near(x))
+GR__TILE1(cos, double, f64, GR__NO_ATTR, cos(x))
+
+static void cos_f32(const gr_tile *t)
+{
+    cos_near_f32(t);
+    trigonometric_far(t, cosf);
+}
 
 static void cos_vjp(gr_pullback *p)
 {
