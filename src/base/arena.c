@@ -21,6 +21,13 @@ static gr__block *block_new(size_t bytes)
     return b;
 }
 
+static void take(gr__arena *a, gr__block *b)
+{
+    a->current = b;
+    a->free = b->data;
+    a->left = b->bytes;
+}
+
 /* Moves on to a block with room for `bytes`; false when memory is out. */
 static bool next_block(gr__arena *a, size_t bytes)
 {
@@ -36,26 +43,22 @@ static bool next_block(gr__arena *a, size_t bytes)
         else a->first = fresh;
         b = fresh;
     }
-    a->current = b;
-    a->used = 0;
+    take(a, b);
     return true;
 }
 
-void *gr__arena_alloc(gr__arena *a, size_t bytes)
+void *gr__arena_refill(gr__arena *a, size_t bytes)
 {
-    bytes = (bytes + 15) & ~(size_t)15;
-    if (!a->current || a->current->bytes - a->used < bytes)
-        if (!next_block(a, bytes)) return NULL;
-    void *p = a->current->data + a->used;
-    a->used += bytes;
+    if ((!a->current || a->left < bytes) && !next_block(a, bytes)) return NULL;
+    void *p = a->free;
+    a->free += bytes;
+    a->left -= bytes;
     return p;
 }
 
 void gr__arena_reset(gr__arena *a)
 {
-    a->current = NULL;
-    a->used = 0;
-    if (a->first) next_block(a, 0);
+    if (a->first) take(a, a->first);
 }
 
 void gr__arena_release(gr__arena *a)
@@ -69,7 +72,7 @@ void gr__arena_release(gr__arena *a)
 
 size_t gr__arena_bytes(const gr__arena *a)
 {
-    size_t bytes = a->used;
+    size_t bytes = a->current ? a->current->bytes - a->left : 0;
     for (const gr__block *b = a->first; a->current && b != a->current; b = b->next)
         bytes += b->bytes;
     return bytes;

@@ -65,10 +65,23 @@ void gr__sort(const void **items, size_t n, gr__order_fn *order);
 typedef struct gr__block gr__block;
 typedef struct gr__arena {
     gr__block *first, *current;
-    size_t used; /* bytes of the current block */
+    char *free; /* what is left of the current block, and how many bytes */
+    size_t left;
 } gr__arena;
 
-void *gr__arena_alloc(gr__arena *a, size_t bytes); /* 16-byte aligned; NULL when memory is out */
+void *gr__arena_refill(gr__arena *a, size_t bytes); /* from a block further on */
+
+/* 16-byte aligned; NULL when memory is out. */
+static inline void *gr__arena_alloc(gr__arena *a, size_t bytes)
+{
+    bytes = (bytes + 15) & ~(size_t)15;
+    if (a->left <= bytes) return gr__arena_refill(a, bytes); /* an arena without blocks has 0 left */
+    void *p = a->free;
+    a->free += bytes;
+    a->left -= bytes;
+    return p;
+}
+
 void gr__arena_reset(gr__arena *a);                /* O(1); keeps the blocks */
 void gr__arena_release(gr__arena *a);
 size_t

@@ -14,22 +14,33 @@ enum { FEW = 8 }; /* inputs of a node that most sweeps stay within */
 
 /* --- contributions --- */
 
+static bool suits(const gr_tensor *x, const gr_tensor *dx)
+{
+    return dx->dtype == x->dtype && (dx->shape == x->shape || gr_shape_equal(dx->shape, x->shape));
+}
+
+static bool is_live(const gr_graph *g, const gr_tensor *t)
+{
+    return t->graph == g && t->generation == g->generation;
+}
+
 static bool check_cotangent(const gr_node *node, int i, const gr_tensor *dx)
 {
     const gr_tensor *x = node->in[i];
     gr_graph *g = x->graph;
+    if (is_live(g, dx) && suits(x, dx)) return g->status == GR_OK;
     char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
     if (g->status) return false;
-    if (gr__is_nil(dx) || dx->graph != g || dx->generation != g->generation)
+    if (!is_live(g, dx)) /* the inert one is of no generation */
         gr__fail_at(g, GR_ERR_ARGUMENT, node->site,
                     "%s: its VJP gave a cotangent for input %d that is no tensor of this graph",
                     node->op->name, i);
-    else if (dx->dtype != x->dtype || !gr_shape_equal(dx->shape, x->shape))
+    else
         gr__fail_at(g, GR_ERR_ARGUMENT, node->site,
                     "%s: its VJP gave a cotangent of %s %s for input %d, which is %s %s",
                     node->op->name, gr_dtype_name((gr_dtype)dx->dtype), gr_shape_text(dx->shape, a),
                     i, gr_dtype_name((gr_dtype)x->dtype), gr_shape_text(x->shape, b));
-    return g->status == GR_OK;
+    return false;
 }
 
 static void contribute(gr_tensor *x, gr_tensor *dx, const void *site)
@@ -60,7 +71,8 @@ static void collect(gr_node *node, gr_pullback *p, gr_tensor *const *before)
 /* --- one node --- */
 
 typedef struct pullback_space {
-    gr_tensor **dx, **sum, **before, **x, *dy[GR_MAX_OUTPUTS], *y[GR_MAX_OUTPUTS];
+    gr_pullback p; /* for the rule; what is the same for each node is set once */
+    gr_tensor **before, **x, *dy[GR_MAX_OUTPUTS], *y[GR_MAX_OUTPUTS];
     bool *wants;
     gr__section *newest, *section; /* where to look for the node's own; NULL: it lies in none */
 } pullback_space;
@@ -73,6 +85,7 @@ static bool travels(const gr_tensor *t, uint32_t sweep)
                  : (t->flags & GR__GRAD) != 0;
 }
 
+/* For nodes of up to n inputs. */
 static bool take_space(gr_graph *g, pullback_space *s, int n)
 {
     size_t pointers = 4 * (size_t)n * sizeof(gr_tensor *);
@@ -82,11 +95,16 @@ static bool take_space(gr_graph *g, pullback_space *s, int n)
         return false;
     }
     memset(memory, 0, pointers + (size_t)n);
-    s->dx = (gr_tensor **)memory;
-    s->sum = s->dx + n;
-    s->before = s->sum + n;
-    s->x = s->before + n;
+    gr_tensor **tensors = (gr_tensor **)memory;
+    s->before = tensors + n;
+    s->x = tensors + 2 * n;
     s->wants = (bool *)(memory + pointers);
+    s->p = (gr_pullback){.graph = g,
+                         .y = s->y,
+                         .dy = s->dy,
+                         .dx = tensors,
+                         .sum = tensors + 3 * n,
+                         .wants = s->wants};
     return true;
 }
 
@@ -118,7 +136,8 @@ static bool passes_on(const gr_node *node, uint32_t sweep)
 
 static void pull_back(gr_node *node, pullback_space *s, uint32_t sweep)
 {
-    gr_graph *g = node->out[0].graph;
+    gr_pullback *p = &s->p;
+    gr_graph *g = p->graph;
     if (!node->op->vjp && !node->op->backward[GR_F64]) {
         gr__fail_at(g, GR_ERR_ARGUMENT, node->site, "%s: the op has no backward rule",
                     node->op->name);
@@ -126,18 +145,20 @@ static void pull_back(gr_node *node, pullback_space *s, uint32_t sweep)
     }
     for (int i = 0; i < node->n_in; i++) {
         gr_tensor *x = node->in[i];
-        s->dx[i] = NULL;
+        p->dx[i] = NULL;
         s->wants[i] = travels(x, sweep);
-        s->before[i] = s->sum[i] = listed_once(node, i) ? x->cot : NULL;
+        s->before[i] = p->sum[i] = x->cot && listed_once(node, i) ? x->cot : NULL;
     }
-    gr_pullback p = {g,      node->attrs, show_values(node, s), s->y,       s->dy, s->dx,
-                     s->sum, s->wants,    node->n_in,           node->n_out};
+    p->attrs = node->attrs;
+    p->x = show_values(node, s);
+    p->n_in = node->n_in;
+    p->n_out = node->n_out;
     const gr_node *outer = g->origin;
     g->origin = node;
     gr_site_begin(g, node->site);
-    if (node->op->vjp) node->op->vjp(&p);
-    else gr__raw_pullback(&p, node);
-    collect(node, &p, s->before);
+    if (node->op->vjp) node->op->vjp(p);
+    else gr__raw_pullback(p, node);
+    collect(node, p, s->before);
     gr_site_end(g);
     g->origin = outer;
 }

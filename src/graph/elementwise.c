@@ -97,7 +97,7 @@ static const gr__group nobody;
 static void run_one(gr_node *node)
 {
     gr__tiles t;
-    t.n = gr_shape_numel(node->out[0].shape);
+    t.n = node->out[0].numel;
     t.stream = NULL;
     t.n_steps = t.n_loads = 0;
     t.slot_bytes = GR__TILE * sizeof(double);
@@ -118,7 +118,7 @@ static bool run_little(const gr_node *node)
         if (node->in[i]->strides) return false;
         x[i] = node->in[i]->data;
     }
-    gr_tile t = {gr_shape_numel(y->shape), 0, x, y->data, node->attrs};
+    gr_tile t = {y->numel, 0, x, y->data, node->attrs};
     f(&t);
     return true;
 }

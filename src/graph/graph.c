@@ -8,11 +8,11 @@
 
 static const gr_shape scalar_shape = {0, {0}};
 
-gr_tensor gr__nil = {.shape = &scalar_shape};
+gr_tensor gr__nil = {.shape = &scalar_shape, .numel = 1};
 
 /* Returned where even the graph could not be allocated: inert, in error, never freed. */
 static gr_graph no_graph = {
-    .nil = {.graph = &no_graph, .shape = &scalar_shape},
+    .nil = {.graph = &no_graph, .shape = &scalar_shape, .numel = 1},
     .status = GR_ERR_MEMORY,
     .message = "out of memory: the graph could not be allocated",
 };
@@ -35,7 +35,7 @@ gr_graph *gr_graph_new(void)
     if (!g) return &no_graph;
     g->generation = 1;
     gr__scopes_reset(g);
-    g->nil = (gr_tensor){.graph = g, .shape = &scalar_shape};
+    g->nil = (gr_tensor){.graph = g, .shape = &scalar_shape, .numel = 1};
     g->eager = environment("GRADUS_EAGER");
     g->anomaly = environment("GRADUS_ANOMALY");
     gr__run_watch(g);

@@ -39,6 +39,24 @@ static bool infer_same(gr_infer *c)
 
 /* --- checks --- */
 
+/* Whether a call of an element-wise op needs no closer look: live inputs of one graph without error,
+ * of one shape, of one dtype that the op has a tile for. */
+static bool is_plain(const gr_graph *g, const gr_op *op, gr_tensor *const *in, int n,
+                     const void *attrs)
+{
+    if (n != op->n_in || n < 1 || n > GR_MAX_TILE_INPUTS || op->infer || op->define) return false;
+    const gr_tensor *x = in[0];
+    if (!x || !x->graph || x->graph->status || (g && g != x->graph)) return false;
+    if (!op->tile[x->dtype] || (op->attrs_size && !attrs)) return false;
+    for (int i = 0; i < n; i++) {
+        const gr_tensor *t = in[i];
+        if (!t || t->graph != x->graph || t->generation != x->graph->generation) return false;
+        if (t->dtype != x->dtype || (t->shape != x->shape && !gr_shape_equal(t->shape, x->shape)))
+            return false;
+    }
+    return true;
+}
+
 /* The graph of the operands, or NULL with the reason in `problem`. */
 static gr_graph *common_graph(gr_graph *g, gr_tensor *const *in, int n, const char **problem)
 {
@@ -122,13 +140,36 @@ static gr_node *new_node(gr_graph *g, const gr_op *op, gr_tensor *const *in, int
     gr_tensor *out = gr__arena_alloc(&g->tensors, (size_t)n_out * sizeof *out);
     if (!node || !out) return NULL;
     *node = (gr_node){.op = op, .out = out, .n_in = n, .n_out = (uint8_t)n_out};
-    if (n) memcpy(node->in, in, (size_t)n * sizeof *in);
-    if (attrs_size) {
-        char *copy = (char *)node + head;
-        memcpy(copy, attrs, attrs_size);
-        node->attrs = copy;
-    }
+    for (int i = 0; i < n; i++) node->in[i] = in[i];
+    if (attrs_size) node->attrs = memcpy((char *)node + head, attrs, attrs_size);
     return node;
+}
+
+/* Field by field: compilers clear a struct of this size by a slow instruction. */
+static void init_output(gr_tensor *t, gr_graph *g, gr_node *node)
+{
+    t->graph = g;
+    t->node = node;
+    t->strides = NULL;
+    t->data = NULL;
+    t->buffer = NULL;
+    t->cot = NULL;
+    t->generation = g->generation;
+    t->epoch = t->reach = 0;
+    t->uses = t->consumers = 0;
+    t->index = t->flags = t->unfit = 0;
+}
+
+/* The output of an element-wise op whose inputs are all alike. */
+static void set_alike(gr_graph *g, gr_node *node)
+{
+    const gr_tensor *x = node->in[0];
+    gr_tensor *y = &node->out[0];
+    init_output(y, g, node);
+    y->shape = x->shape;
+    y->numel = x->numel;
+    y->dtype = x->dtype;
+    y->flags = x->flags & GR__LITTLE;
 }
 
 /* Shapes are shared where they can be: an element-wise op allocates none. */
@@ -140,30 +181,19 @@ static const gr_shape *share_shape(gr_graph *g, const gr_node *node, const gr_sh
     return copy;
 }
 
-/* Whether t has at most GR__SMALL bytes; where it has the shape of the node's first input, that
- * one has told. */
-static bool is_little(const gr_tensor *t)
-{
-    const gr_node *node = t->node;
-    if (node->n_in && t->shape == node->in[0]->shape && t->dtype == node->in[0]->dtype)
-        return node->in[0]->flags & GR__LITTLE;
-    return gr_shape_numel(t->shape) * (int64_t)gr_dtype_size((gr_dtype)t->dtype) <= GR__SMALL;
-}
-
 /* c NULL: one output like in[0]. */
 static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c)
 {
     for (int i = 0; i < node->n_out; i++) {
-        node->out[i] = (gr_tensor){
-            .graph = g,
-            .node = node,
-            .shape = c ? share_shape(g, node, &c->shape[i]) : node->in[0]->shape,
-            .generation = g->generation,
-            .dtype = (uint8_t)(c ? c->dtype[i] : node->in[0]->dtype),
-            .index = (uint8_t)i,
-        };
-        if (!node->out[i].shape) return false;
-        if (is_little(&node->out[i])) node->out[i].flags = GR__LITTLE;
+        gr_tensor *t = &node->out[i];
+        init_output(t, g, node);
+        t->shape = c ? share_shape(g, node, &c->shape[i]) : node->in[0]->shape;
+        if (!t->shape) return false;
+        t->numel = gr_shape_numel(t->shape);
+        t->dtype = (uint8_t)(c ? c->dtype[i] : node->in[0]->dtype);
+        t->index = (uint8_t)i;
+        if (t->numel * (int64_t)gr_dtype_size((gr_dtype)t->dtype) <= GR__SMALL)
+            t->flags = GR__LITTLE;
     }
     if (!node->op->view || node->out[0].shape->rank == 0) return true;
     node->out[0].strides = gr__arena_alloc(&g->nodes,
@@ -171,14 +201,13 @@ static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c)
     return node->out[0].strides != NULL;
 }
 
-/* What this node's VJP will read has to outlive an evaluation before backward. */
-static void note_gradient(gr_graph *g, gr_node *node)
+/* What this node's VJP will read has to outlive an evaluation before backward. `flags` are those of
+ * the inputs. */
+static void note_gradient(gr_graph *g, gr_node *node, unsigned flags)
 {
     if (g->no_grad_depth) node->flags |= GR__NO_GRAD;
-    if ((node->flags & GR__NO_GRAD) || (node->op->flags & GR_OP_CONSTANT)) return;
-    bool grad = false;
-    for (int i = 0; i < node->n_in; i++) grad |= (node->in[i]->flags & GR__GRAD) != 0;
-    if (!grad) return;
+    if (!(flags & GR__GRAD) || (node->flags & GR__NO_GRAD) || (node->op->flags & GR_OP_CONSTANT))
+        return;
     for (int i = 0; i < node->n_out; i++)
         if (gr__is_float((gr_dtype)node->out[i].dtype)) node->out[i].flags |= GR__GRAD;
     if (g->section) return; /* recorded again before its VJP reads anything */
@@ -204,21 +233,16 @@ static void append(gr_graph *g, gr_node *node, const void *site)
     if (g->last) g->last->next = node;
     else g->first = node;
     g->last = node;
-    for (int i = 0; i < node->n_in; i++) node->in[i]->consumers++;
-    note_gradient(g, node);
 }
 
-/* Whether to compute the node now: small, or a view, or the graph is eager; and it can be. */
-static bool due(const gr_graph *g, const gr_node *node)
+/* Whether to compute a node now whose inputs are there: small, as are the inputs, or a view, or the
+ * graph is eager. */
+static bool due(const gr_graph *g, const gr_node *node, bool little_inputs)
 {
-    for (int i = 0; i < node->n_in; i++)
-        if (!node->in[i]->data) return false;
     if (g->eager || node->op->view) return true;
-    for (int i = 0; i < node->n_out; i++)
-        if (!(node->out[i].flags & GR__LITTLE)) return false;
-    for (int i = 0; i < node->n_in; i++)
-        if (!(node->in[i]->flags & GR__LITTLE)) return false;
-    return true;
+    bool little = little_inputs;
+    for (int i = 0; i < node->n_out; i++) little &= (node->out[i].flags & GR__LITTLE) != 0;
+    return little;
 }
 
 static gr_tensor *out_of_memory(gr_graph *g, const gr_op *op, const void *site)
@@ -271,9 +295,39 @@ static bool infer(gr_graph *g, gr_infer *c, const void *site)
     return fits;
 }
 
+/* Appends the node and computes it if it is due. */
+static gr_tensor *record(gr_graph *g, gr_node *node, const void *site)
+{
+    unsigned any = 0, all = GR__LITTLE; /* flags of the inputs */
+    bool ready = true;
+    for (int i = 0; i < node->n_in; i++) {
+        gr_tensor *x = node->in[i];
+        x->consumers++;
+        any |= x->flags;
+        all &= x->flags;
+        ready &= x->data != NULL;
+    }
+    append(g, node, site);
+    note_gradient(g, node, any);
+    if (!ready || !due(g, node, all)) g->n_deferred++;
+    else if (!gr__run(node)) return &g->nil;
+    return &node->out[0];
+}
+
+static gr_tensor *apply_plain(const gr_op *op, gr_tensor *const *in, int n, const void *attrs,
+                              const void *site)
+{
+    gr_graph *g = in[0]->graph;
+    gr_node *node = new_node(g, op, in, n, 1, attrs, op->attrs_size);
+    if (!node) return out_of_memory(g, op, site);
+    set_alike(g, node);
+    return record(g, node, site);
+}
+
 gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs,
                      const void *site)
 {
+    if (is_plain(g, op, in, n, attrs)) return apply_plain(op, in, n, attrs, site);
     const char *problem = NULL;
     g = common_graph(g, in, n, &problem);
     if (!g && !problem) return &gr__nil;
@@ -298,10 +352,7 @@ gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, 
     if (!infer(g, &c, site)) return &g->nil;
     gr_node *node = new_node(g, op, in, n, op->n_out ? op->n_out : 1, attrs, op->attrs_size);
     if (!node || !set_outputs(g, node, op->infer ? &c : NULL)) return out_of_memory(g, op, site);
-    append(g, node, site);
-    if (!due(g, node)) g->n_deferred++;
-    else if (!gr__run(node)) return &g->nil;
-    return &node->out[0];
+    return record(g, node, site);
 }
 
 gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape *shape,
@@ -318,6 +369,7 @@ gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape
     c.dtype[0] = dtype;
     if (!node || !set_outputs(g, node, &c)) return out_of_memory(g, op, site);
     append(g, node, site);
+    note_gradient(g, node, 0);
     node->out[0].flags |= GR__KEEP;
     return &node->out[0];
 }

@@ -21,7 +21,7 @@ static void *allocate(const gr_tensor *t, size_t bytes, gr__buffer **buffer)
 
 static size_t bytes_of(const gr_tensor *t)
 {
-    return (size_t)gr_shape_numel(t->shape) * gr_dtype_size((gr_dtype)t->dtype);
+    return (size_t)t->numel * gr_dtype_size((gr_dtype)t->dtype);
 }
 
 bool gr__tensor_storage(gr_tensor *t)

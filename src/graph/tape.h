@@ -67,6 +67,7 @@ struct gr_tensor {
     int32_t consumers;   /* nodes that read it */
     uint8_t dtype, index, flags;
     uint8_t unfit; /* in a graph that watches for anomalies: not all of it is finite */
+    int64_t numel;
 };
 
 /* --- scopes --- */

@@ -15,6 +15,7 @@ struct gr_module {
     gr_module *next; /* of the model, in order of creation */
     int n_children;
     int number;        /* among its parent's children */
+    char digits[12];   /* of the number, for scopes: begun at every step */
     bool evaluating;   /* also while the model trains */
     bool checkpointed; /* a section of its own */
     char *path;        /* from the root; settled together with the names of parameters */

@@ -96,6 +96,7 @@ gr_module *gr_module_add(gr_module *parent, const char *name, gr_module *child)
     else parent->first_child = child;
     parent->last_child = child;
     child->number = parent->n_children++;
+    snprintf(child->digits, sizeof child->digits, "%d", child->number);
     m->settled = false;
     return child;
 }
@@ -172,11 +173,9 @@ gr_tensor *gr__inert(gr_tensor *x)
 
 /* The name of the scope in which a module records, its name in its parent. NULL for a root without
  * a name, which opens none: then scopes are spelled as the names of parameters are. */
-static const char *scope_of(const gr_module *module, char number[16])
+static const char *scope_of(const gr_module *module)
 {
-    if (module->name || !module->parent) return module->name;
-    snprintf(number, 16, "%d", module->number);
-    return number;
+    return module->name || !module->parent ? module->name : module->digits;
 }
 
 static bool refuse(const gr_module *module, gr_graph *g, const char *call, gr_forward_fn *kind)
@@ -201,8 +200,7 @@ bool gr__module_enter(gr_module *module, const gr_tensor *x, const char *call, g
         gr_site_end(g);
         return false;
     }
-    char number[16];
-    const char *scope = scope_of(module, number);
+    const char *scope = scope_of(module);
     if (scope) gr_scope_begin(g, scope);
     if (module->checkpointed) gr_checkpoint_begin(g);
     if (module->model->trace) module->model->trace(module->model->trace_user, module, NULL);
@@ -212,8 +210,7 @@ bool gr__module_enter(gr_module *module, const gr_tensor *x, const char *call, g
 gr_tensor *gr__module_leave(gr_module *module, const gr_tensor *x, gr_tensor *y)
 {
     gr_graph *g = gr_graph_of(x);
-    char number[16];
-    const char *scope = scope_of(module, number);
+    const char *scope = scope_of(module);
     if (!y) y = gr_module_fail(module, x, "its forward function gave NULL");
     if (module->model->trace) module->model->trace(module->model->trace_user, module, y);
     if (module->checkpointed) gr_checkpoint_end(g);
