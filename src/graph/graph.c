@@ -45,8 +45,8 @@ gr_graph *gr_graph_new(void)
 static void release_uses(gr_graph *g)
 {
     for (int i = 0; g->n_uses && i < g->cap_uses; i++) {
-        if (!g->uses[i].param) continue;
-        gr_param_release(g->uses[i].param);
+        if (g->uses[i].counted) gr_param_release(g->uses[i].param);
+        g->uses[i].counted = false;
         g->uses[i].param = NULL;
     }
     g->n_uses = 0;

@@ -195,10 +195,7 @@ static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c)
         if (t->numel * (int64_t)gr_dtype_size((gr_dtype)t->dtype) <= GR__SMALL)
             t->flags = GR__LITTLE;
     }
-    if (!node->op->view || node->out[0].shape->rank == 0) return true;
-    node->out[0].strides = gr__arena_alloc(&g->nodes,
-                                           (size_t)node->out[0].shape->rank * sizeof(int64_t));
-    return node->out[0].strides != NULL;
+    return true;
 }
 
 /* What this node's VJP will read has to outlive an evaluation before backward. `flags` are those of

@@ -96,8 +96,7 @@ static bool run_view(gr_node *node)
             return false;
         }
     }
-    if (y->strides) memcpy(y->strides, strides, (size_t)y->shape->rank * sizeof *strides);
-    return true;
+    return gr__tensor_set_strides(y, strides) || out_of_memory(node);
 }
 
 /* --- other kernels --- */
@@ -205,6 +204,7 @@ static bool call_kernel(gr_node *node, running *r, gr_value *in, int64_t (*strid
     for (int i = 0; i < node->n_in; i++) {
         in[i] = gr__tensor_value(node->in[i], strides[i]);
         if (i == 0 && (node->op->flags & GR_OP_INPLACE)) continue;
+        if (!node->in[i]->strides && !convert) continue; /* as the kernel wants it */
         if (!prepare(&e, &in[i], convert)) return out_of_memory(node);
     }
     if (!allocate_outputs(node)) return out_of_memory(node);

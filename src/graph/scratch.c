@@ -179,8 +179,8 @@ static void forget_node(gr_graph *g, gr_node *node)
     for (int i = 0; i < node->n_in; i++) node->in[i]->consumers--;
     for (int i = 0; i < node->n_out; i++) {
         gr__tensor_drop(&node->out[i]);
-        node->out[i] = (gr_tensor){
-                .graph = g, .node = &gone, .shape = g->nil.shape, .numel = 1};
+        node->out[i] = g->nil;
+        node->out[i].node = &gone;
     }
 }
 

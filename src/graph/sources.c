@@ -45,11 +45,9 @@ gr_tensor *gr__fill(gr_graph *g, gr_dtype dtype, const gr_shape *shape, double v
     if (gr__is_nil(t)) return t;
     gr__set_scalar(&t->scalar, dtype, value);
     t->data = &t->scalar;
-    if (shape->rank) {
-        t->strides = gr__arena_alloc(&g->nodes, (size_t)shape->rank * sizeof(int64_t));
-        if (!t->strides) return gr__fail_at(g, GR_ERR_MEMORY, site, "fill: out of memory");
-        memset(t->strides, 0, (size_t)shape->rank * sizeof(int64_t));
-    }
+    const int64_t strides[GR_MAX_RANK] = {0};
+    if (!gr__tensor_set_strides(t, strides))
+        return gr__fail_at(g, GR_ERR_MEMORY, site, "fill: out of memory");
     return t;
 }
 
@@ -77,12 +75,12 @@ gr_tensor *gr_scalar(gr_graph *g, gr_dtype dtype, double value)
 
 /* --- parameters --- */
 
-/* The slot of p in the table of uses, free or taken; the table has a free slot. */
+/* The slot of p in the table of uses, free or taken; the table, 2^n slots, has a free one. */
 static int slot_of(const gr_graph *g, const gr_param *p)
 {
-    uint64_t h = gr__hash64((uint64_t)(uintptr_t)p);
-    int i = (int)(h % (uint64_t)g->cap_uses);
-    while (g->uses[i].param && g->uses[i].param != p) i = (i + 1) % g->cap_uses;
+    const int last = g->cap_uses - 1;
+    int i = (int)gr__hash64((uint64_t)(uintptr_t)p) & last;
+    while (g->uses[i].param && g->uses[i].param != p) i = (i + 1) & last;
     return i;
 }
 
@@ -120,15 +118,11 @@ static gr_tensor *param_leaf(gr_graph *g, gr_param *p, const void *site)
     return t;
 }
 
-static bool remember(gr_graph *g, gr_param *p, gr_tensor *t)
+static void remember(gr_graph *g, int slot, gr_param *p, gr_tensor *t)
 {
-    int i = slot_of(g, p);
-    if (!g->uses[i].param) {
-        g->uses[i].param = gr_param_retain(p);
-        g->n_uses++;
-    }
-    g->uses[i].tensor = t;
-    return true;
+    g->n_uses += !g->uses[slot].param;
+    g->uses[slot].param = p;
+    g->uses[slot].tensor = t;
 }
 
 static bool usable_param(gr_graph *g, const gr_param *p, const char *name, const void *site)
@@ -151,7 +145,8 @@ static bool usable_param(gr_graph *g, const gr_param *p, const char *name, const
 gr_tensor *gr_use(gr_graph *g, gr_param *p)
 {
     if (!usable_param(g, p, "gr_use", GR_HERE)) return &g->nil;
-    gr_tensor *known = g->uses[slot_of(g, p)].param ? g->uses[slot_of(g, p)].tensor : NULL;
+    const int slot = slot_of(g, p);
+    gr_tensor *known = g->uses[slot].param ? g->uses[slot].tensor : NULL;
     if (known) {
         bool leaf = known->node->op == &gr__leaf_op && gr_node_param(known->node) == p;
         bool current = !leaf || ((const gr__leaf_attrs *)known->node->attrs)->version == p->version;
@@ -159,7 +154,7 @@ gr_tensor *gr_use(gr_graph *g, gr_param *p)
         if (current && grad) return known;
     }
     gr_tensor *t = param_leaf(g, p, GR_HERE);
-    if (!gr__is_nil(t)) remember(g, p, t);
+    if (!gr__is_nil(t)) remember(g, slot, p, t);
     return t;
 }
 
@@ -179,6 +174,9 @@ gr_tensor *gr_bind(gr_graph *g, gr_param *p, gr_tensor *t)
         return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE,
                            "gr_bind: parameter '%s' is %s, the tensor %s", p->name,
                            gr_shape_text(&p->shape, a), gr_shape_text(t->shape, b));
-    remember(g, p, t);
+    const int slot = slot_of(g, p);
+    remember(g, slot, p, t);
+    if (!g->uses[slot].counted) gr_param_retain(p);
+    g->uses[slot].counted = true;
     return t;
 }

@@ -69,14 +69,20 @@ static void gather_targets(gr_graph *g, leaves *l, gr_tensor *loss)
     for (int i = 0; i < g->n_assigns; i++) l->targets[l->n_targets++] = g->assigns[i].value;
 }
 
+/* Whether an earlier leaf is of the same parameter: used again after an update. */
+static bool repeats(const leaves *l, int i)
+{
+    for (int j = 0; j < i; j++)
+        if (gr_node_param(l->x[j]->node) == gr_node_param(l->x[i]->node)) return true;
+    return false;
+}
+
 /* Parameters are claimed, so that two threads adding into one is an error and not a race. */
 static bool claim(gr_graph *g, leaves *l, const void *site)
 {
     for (int i = 0; i < l->n; i++) {
         gr_param *p = gr_node_param(l->x[i]->node);
-        bool repeated = false; /* used again after an update: claimed already */
-        for (int j = 0; j < i && !repeated; j++) repeated = gr_node_param(l->x[j]->node) == p;
-        if (repeated || !__atomic_exchange_n(&p->busy, CLAIMED, __ATOMIC_ACQUIRE)) continue;
+        if (!__atomic_exchange_n(&p->busy, CLAIMED, __ATOMIC_ACQUIRE) || repeats(l, i)) continue;
         gr__fail_at(g, GR_ERR_STATE, site,
                     "gr_backward: another thread is in backward into "
                     "parameter '%s'; workers use gr_grad",
@@ -118,7 +124,8 @@ static void add_into(gr_param *p, gr_tensor *dx)
     int64_t strides[GR_MAX_RANK];
     const gr_value v = gr__tensor_value(dx, strides);
     if (p->has_grad) gr__add_into(p->grad, &v);
-    else gr__pack(&v, p->grad);
+    else if (dx->strides || !(dx->flags & GR__LITTLE)) gr__pack(&v, p->grad);
+    else memcpy(p->grad, dx->data, (size_t)dx->numel * gr_dtype_size(p->dtype));
     gr__rows_forget(p);
     p->has_grad = true;
 }

@@ -3,6 +3,14 @@
 #include "strided.h"
 #include "tape.h"
 
+#include <string.h>
+
+static gr__arena *arena_of(const gr_tensor *t)
+{
+    gr_graph *g = t->graph;
+    return g->n_scratches ? gr__scratch_arena(t) : &g->nodes;
+}
+
 /* Memory for a value that does not fit into its tensor: small ones in the arena. */
 static void *allocate(const gr_tensor *t, size_t bytes, gr__buffer **buffer)
 {
@@ -11,7 +19,7 @@ static void *allocate(const gr_tensor *t, size_t bytes, gr__buffer **buffer)
     void *data = NULL;
     *buffer = NULL;
     if (bytes <= GR__SMALL) {
-        data = gr__arena_alloc(g->n_scratches ? gr__scratch_arena(t) : &g->nodes, room);
+        data = gr__arena_alloc(arena_of(t), room);
     } else if ((*buffer = gr__pool_get(&g->pool, room))) {
         data = (*buffer)->data;
         g->buffers_held++;
@@ -68,16 +76,29 @@ void gr__tensor_drop(gr_tensor *t)
     t->data = NULL;
 }
 
-bool gr__tensor_contiguous(const gr_tensor *t)
+static bool row_major(const gr_shape *shape, const int64_t *strides)
 {
-    if (!t->strides) return true;
     int64_t step = 1;
-    for (int i = t->shape->rank - 1; i >= 0; i--) {
-        if (t->shape->dim[i] == 0) return true;
-        if (t->shape->dim[i] != 1 && t->strides[i] != step) return false;
-        step *= t->shape->dim[i];
+    for (int i = shape->rank - 1; i >= 0; i--) {
+        if (shape->dim[i] == 0) return true;
+        if (shape->dim[i] != 1 && strides[i] != step) return false;
+        step *= shape->dim[i];
     }
     return true;
+}
+
+bool gr__tensor_contiguous(const gr_tensor *t)
+{
+    return !t->strides || row_major(t->shape, t->strides);
+}
+
+bool gr__tensor_set_strides(gr_tensor *t, const int64_t *strides)
+{
+    size_t bytes = (size_t)t->shape->rank * sizeof *strides;
+    if (!t->strides && row_major(t->shape, strides)) return true;
+    if (!t->strides) t->strides = gr__arena_alloc(arena_of(t), bytes);
+    if (t->strides) memcpy(t->strides, strides, bytes);
+    return t->strides != NULL;
 }
 
 gr_value gr__tensor_value(gr_tensor *t, int64_t strides[GR_MAX_RANK])

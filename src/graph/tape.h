@@ -176,7 +176,8 @@ struct gr_graph {
 
     struct {
         gr_param *param;
-        gr_tensor *tensor;
+        gr_tensor *tensor; /* its leaf, which counts the parameter; or bound to it */
+        bool counted;      /* the parameter, on account of the binding */
     } * uses; /* open addressing by the parameter's address */
     int n_uses, cap_uses;
     gr__assign *assigns;
@@ -258,6 +259,8 @@ void gr__forget_use(gr_graph *g, const gr_node *leaf); /* gr_use makes another *
 bool gr__tensor_storage(gr_tensor *t);
 void gr__tensor_drop(gr_tensor *t); /* back to pending */
 bool gr__tensor_contiguous(const gr_tensor *t);
+/* How its elements lie: copied, unless they lie row-major. False: out of memory. */
+bool gr__tensor_set_strides(gr_tensor *t, const int64_t *strides);
 /* Gives this description of a tensor row-major storage of its own, a copy; the old one is left
  * alone (pack) or dropped (repack). */
 bool gr__tensor_pack(gr_tensor *t);

@@ -20,11 +20,10 @@ static bool reshape_infer(gr_infer *c)
     int64_t known = 1, have = gr_numel(c->in[0]);
     int open = -1;
     char text[GR_SHAPE_TEXT];
-    gr_shape_text(&shape, text);
     for (int i = 0; i < shape.rank; i++) {
         if (shape.dim[i] == -1 && open < 0) open = i;
         else if (shape.dim[i] < 0 || __builtin_mul_overflow(known, shape.dim[i], &known))
-            return gr_infer_fail(c, "%s is not a shape", text);
+            return gr_infer_fail(c, "%s is not a shape", gr_shape_text(c->attrs, text));
     }
     if (open >= 0 && known > 0 && have % known == 0) {
         shape.dim[open] = have / known;
@@ -32,7 +31,7 @@ static bool reshape_infer(gr_infer *c)
     }
     if (known != have || (open >= 0 && shape.dim[open] < 0))
         return gr_infer_fail(c, "cannot view %s (%lld elements) as %s", gr_infer_shape(c, 0),
-                             (long long)have, text);
+                             (long long)have, gr_shape_text(c->attrs, text));
     c->shape[0] = shape;
     return true;
 }
