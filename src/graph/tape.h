@@ -166,19 +166,19 @@ struct gr_graph {
     int n_scratches, refused_scratches; /* open ones, those that were too many */
     bool eager;
     uint8_t precision; /* gr_precision that was asked for */
-    bool guarded;  /* kernels are watched (guard.c) */
-    bool anomaly;  /* results are watched (anomaly.c) */
-    bool watched;  /* any of guarded, anomaly, observer, tracer: one branch when none is */
-    bool single;   /* any of guarded, observer, tracer: nodes are to be seen one by one */
-    bool running;  /* a plan is being run: `uses` counts */
-    bool backward; /* the running plan is gr_backward's: saved values go at their last use */
+    bool guarded;      /* kernels are watched (guard.c) */
+    bool anomaly;      /* results are watched (anomaly.c) */
+    bool watched;      /* any of guarded, anomaly, observer, tracer: one branch when none is */
+    bool single;       /* any of guarded, observer, tracer: nodes are to be seen one by one */
+    bool running;      /* a plan is being run: `uses` counts */
+    bool backward;     /* the running plan is gr_backward's: saved values go at their last use */
     uint64_t seed, stream;
 
     struct {
         gr_param *param;
         gr_tensor *tensor; /* its leaf, which counts the parameter; or bound to it */
         bool counted;      /* the parameter, on account of the binding */
-    } * uses; /* open addressing by the parameter's address */
+    } * uses;              /* open addressing by the parameter's address */
     int n_uses, cap_uses;
     gr__assign *assigns;
     int n_assigns, cap_assigns;
