@@ -1,6 +1,10 @@
-/* machine.c - what this machine can do: sgemm in GFLOP/s and triad in GB/s. */
+/* machine.c - what this machine can do: multiply-adds and products in GFLOP/s, triad in GB/s. */
 /* SPDX-License-Identifier: MIT */
+#include "peak.h"
+
 #include <cblas.h>
+#include <gradus/graph.h>
+#include <gradus/ops.h>
 #include <omp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,12 +12,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { SIZE = 1024, ROUNDS = 15 };
+enum { SIZE = 1024, ROUNDS = 15, FMA_ROUNDS = 1 << 20 };
 #define LENGTH ((int64_t)16 << 20) /* floats per array: 64 MiB, more than a cache holds */
 
 /* Three arrays of LENGTH floats, which the matrices share. */
 typedef struct work {
     float *a, *b, *c;
+    gr_graph *g;
+    const peak *peak;
 } work;
 
 static double now(void)
@@ -34,12 +40,30 @@ static void fill(work *w)
     }
 }
 
+/* Every thread for itself. */
+static double fma_loop(work *w)
+{
+    double operations = 0;
+#pragma omp parallel reduction(+ : operations)
+    operations += w->peak->run(FMA_ROUNDS);
+    return operations;
+}
+
 /* C = A B of SIZE x SIZE matrices: 2 SIZE^3 floating-point operations. */
-static double sgemm(work *w)
+static double openblas(work *w)
 {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIZE, SIZE, SIZE, 1, w->b, SIZE, w->c,
                 SIZE, 0, w->a, SIZE);
     return 2.0 * SIZE * SIZE * SIZE;
+}
+
+/* The same product as a user of the library has it. */
+static double matmul(work *w)
+{
+    gr_graph_reset(w->g);
+    gr_tensor *b = gr_borrow(w->g, GR_F32, GR_SHAPE(SIZE, SIZE), w->b);
+    gr_tensor *c = gr_borrow(w->g, GR_F32, GR_SHAPE(SIZE, SIZE), w->c);
+    return gr_data(gr_matmul(b, c)) ? 2.0 * SIZE * SIZE * SIZE : 0;
 }
 
 /* a = b + s c; bytes counted as STREAM does: two reads and one write per element. */
@@ -55,33 +79,52 @@ static double triad(work *w)
 /* The best of ROUNDS, in units of 1e9 a second: a peak is the run that nothing disturbed. */
 static double best(double (*run)(work *w), work *w)
 {
-    double peak = 0;
+    double rate = 0;
     for (int i = 0; i < ROUNDS; i++) {
-        double start = now(), amount = run(w), rate = amount / (now() - start);
-        if (rate > peak) peak = rate;
+        double start = now(), amount = run(w), once = amount / (now() - start);
+        if (once > rate) rate = once;
     }
-    return peak * 1e-9;
+    return rate * 1e-9;
+}
+
+static void print_peaks(work *w)
+{
+    const char *comma = "";
+    printf("\"fma_gflops\": {");
+    for (w->peak = peaks; w->peak->name; w->peak++) {
+        if (!w->peak->present()) continue;
+        printf("%s\"%s\": %.1f", comma, w->peak->name, best(fma_loop, w));
+        comma = ", ";
+    }
+    printf("}, ");
+}
+
+static void measure(work *w, int threads)
+{
+    fill(w);
+    printf("{\"threads\": %d, ", threads);
+    print_peaks(w);
+    printf("\"openblas_gflops\": %.1f, \"gradus_gflops\": %.1f, \"triad_gbs\": %.2f, "
+           "\"core\": \"%s\"}\n",
+           best(openblas, w), best(matmul, w), best(triad, w), openblas_get_corename());
 }
 
 int main(int argc, char **argv)
 {
-    int threads = argc == 3 && strcmp(argv[1], "--threads") == 0 ? atoi(argv[2]) : 0;
+    const int threads = argc == 3 && strcmp(argv[1], "--threads") == 0 ? atoi(argv[2]) : 0;
     if (threads < 1) {
         fprintf(stderr, "usage: machine --threads N\n");
         return 2;
     }
-    omp_set_num_threads(threads);
-    size_t bytes = (size_t)LENGTH * sizeof(float);
-    work w = {malloc(bytes), malloc(bytes), malloc(bytes)};
-    if (!w.a || !w.b || !w.c) {
-        fprintf(stderr, "machine: out of memory\n");
-        return 1;
-    }
-    fill(&w);
-    printf("{\"threads\": %d, \"sgemm_gflops\": %.1f, \"triad_gbs\": %.2f, \"core\": \"%s\"}\n",
-           threads, best(sgemm, &w), best(triad, &w), openblas_get_corename());
+    gr_set_threads(threads);
+    const size_t bytes = (size_t)LENGTH * sizeof(float);
+    work w = {.a = malloc(bytes), .b = malloc(bytes), .c = malloc(bytes), .g = gr_graph_new()};
+    const bool fine = w.a && w.b && w.c;
+    if (fine) measure(&w, threads);
+    else fprintf(stderr, "machine: out of memory\n");
+    gr_graph_free(w.g);
     free(w.a);
     free(w.b);
     free(w.c);
-    return 0;
+    return !fine;
 }

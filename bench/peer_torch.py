@@ -12,7 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-LOSS_STEPS = 10  # steps of training before the loss that all programs must agree on
+from torch_nets import Recurrent, ResNet20, gpt, gru, lenet, lstm, mlp, tiny, vgg16
+
+LOSS_STEPS = 10  # of training before the loss that all programs must agree on
+LEAST_STEPS = 2
 BATCHES = 8      # distinct batches, used in turn
 PARAM_STREAM, INPUT_STREAM, TARGET_STREAM = 100, 200, 300
 PIECE = 1 << 16  # numbers made at a time, so that making them is not what takes most memory
@@ -75,174 +78,6 @@ def fingerprint(x):
 
 # --- networks ---
 
-def mlp():
-    return nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(),
-                         nn.Linear(512, 10))
-
-
-def tiny():
-    return nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(),
-                         nn.Linear(16, 1))
-
-
-def lenet():
-    return nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-                         nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-                         nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
-                         nn.Linear(84, 10))
-
-
-class Block(nn.Module):
-    """Of ResNet, with a projection where sizes change."""
-
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = None
-        if inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False),
-                                            nn.BatchNorm2d(outputs))
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        y += x if self.downsample is None else self.downsample(x)
-        return self.relu(y)
-
-
-class ResNet20(nn.Module):
-    """He et al. 2016."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.relu = nn.ReLU(inplace=True)
-        self.layer1, self.layer2, self.layer3 = (
-            nn.Sequential(Block(i, o, s), Block(o, o, 1), Block(o, o, 1))
-            for i, o, s in ((16, 16, 1), (16, 32, 2), (32, 64, 2)))
-        self.fc = nn.Linear(64, 10)
-
-    def forward(self, x):
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
-
-
-def vgg16():
-    layers, inputs = [], 3
-    for group in (2 * [64], 2 * [128], 3 * [256], 3 * [512], 3 * [512]):
-        for outputs in group:
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-                       nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
-            inputs = outputs
-        layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 10))
-
-
-class Recurrent(nn.Sequential):
-    """Embedding, LSTM or GRU, linear; with `carry` the state goes on from batch to batch."""
-
-    def __init__(self, embedding, recurrent, linear, carry=False):
-        super().__init__(embedding, recurrent, linear)
-        self.carry, self.state, self.next = carry, None, None
-
-    def forward(self, x):
-        y, self.next = self[1](self[0](x), self.state)
-        return self[2](y)
-
-    def stepped(self):
-        if self.carry:
-            self.state = tuple(s.detach() for s in self.next)
-
-
-def lstm():
-    return Recurrent(nn.Embedding(10000, 200), nn.LSTM(200, 200, 2), nn.Linear(200, 10000), True)
-
-
-def gru():
-    return Recurrent(nn.Embedding(65, 256), nn.GRU(256, 256), nn.Linear(256, 65))
-
-
-class Position(nn.Module):
-    def __init__(self, length, size):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(length, size))
-
-    def forward(self, x):
-        return x + self.weight
-
-
-class Attention(nn.Module):
-    """Of each place to those before it and itself."""
-
-    def __init__(self, size, heads, length):
-        super().__init__()
-        self.heads = heads
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * size, size))
-        self.in_proj_bias = nn.Parameter(torch.empty(3 * size))
-        self.out_proj = nn.Linear(size, size)
-        self.register_buffer("mask", torch.full((length, length), -float("inf")).triu(1),
-                             persistent=False)
-
-    def forward(self, x):
-        n, length, size = x.shape
-        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
-        q, k, v = qkv.view(n, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        y = attend(q, k, v, self.mask)
-        return self.out_proj(y.transpose(1, 2).reshape(n, length, size))
-
-
-def attend_softmax(q, k, v, mask):
-    return torch.softmax(q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5 + mask, -1) @ v
-
-
-def attend_baddbmm(q, k, v, mask):
-    shape = q.shape
-    q, k, v = (t.reshape(-1, *t.shape[-2:]) for t in (q, k, v))
-    scores = torch.baddbmm(mask, q, k.transpose(1, 2), alpha=shape[-1] ** -0.5)
-    return torch.bmm(torch.softmax(scores, -1), v).view(shape)
-
-
-def attend_function(q, k, v, mask):
-    return F._scaled_dot_product_attention(q, k, v, mask)[0]
-
-
-attend = attend_softmax
-
-
-class Layer(nn.Module):
-    """Of a transformer, norms first."""
-
-    def __init__(self, size, heads, length):
-        super().__init__()
-        self.self_attn = Attention(size, heads, length)
-        self.linear1, self.linear2 = nn.Linear(size, 4 * size), nn.Linear(4 * size, size)
-        self.norm1, self.norm2 = nn.LayerNorm(size), nn.LayerNorm(size)
-
-    def forward(self, x):
-        x = x + self.self_attn(self.norm1(x))
-        return x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
-
-
-class Encoder(nn.Module):
-    def __init__(self, layers, size, heads, length):
-        super().__init__()
-        self.layers = nn.Sequential(*(Layer(size, heads, length) for _ in range(layers)))
-        self.norm = nn.LayerNorm(size)
-
-    def forward(self, x):
-        return self.norm(self.layers(x))
-
-
-def gpt():
-    return nn.Sequential(nn.Embedding(65, 384), Position(256, 384), Encoder(6, 384, 6, 256),
-                         nn.Linear(384, 65, bias=False))
-
-
 def class_loss(y, t):
     return F.cross_entropy(y.flatten(0, -2), t)
 
@@ -254,15 +89,27 @@ class Training:
     def __init__(self, build, make_optimizer, make_input, make_target, loss=class_loss, clip=None):
         self.net = build()
         set_weights(self.net)
-        self.optimizer = make_optimizer(self.net.parameters())
+        self.make_optimizer = make_optimizer
         self.batches = [(make_input(INPUT_STREAM + b), make_target(TARGET_STREAM + b))
                         for b in range(BATCHES)]
         self.loss, self.clip = loss, clip
 
+    def prepare(self, args):
+        if args.channels_last:
+            self.net.to(memory_format=torch.channels_last)
+            self.batches = [(x.contiguous(memory_format=torch.channels_last), t)
+                            for x, t in self.batches]
+        self.optimizer = self.make_optimizer(self.net.parameters())
+        self.bfloat16 = args.bfloat16
+
+    def forward(self, batch):
+        x, t = self.batches[batch]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            return self.loss(self.net(x), t)
+
     def step(self, i):
-        x, t = self.batches[i % BATCHES]
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(self.net(x), t)
+        loss = self.forward(i % BATCHES)
         loss.backward()
         if self.clip:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
@@ -272,9 +119,8 @@ class Training:
         return loss.item()
 
     def result(self):
-        x, t = self.batches[0]
         with torch.no_grad():
-            return self.loss(self.net(x), t).item()
+            return self.forward(0).item()
 
 
 class Inference:
@@ -285,8 +131,13 @@ class Inference:
         set_weights(self.net)
         self.x = [make_input(INPUT_STREAM + b) for b in range(BATCHES)]
 
+    def prepare(self, args):
+        if args.jit:
+            with torch.no_grad():
+                self.net = torch.jit.optimize_for_inference(torch.jit.trace(self.net, self.x[0]))
+
     def step(self, i):
-        with torch.inference_mode():
+        with torch.no_grad():
             return self.net(self.x[i % BATCHES])
 
     def result(self):
@@ -295,9 +146,15 @@ class Inference:
 
 # --- single functions ---
 
-class Chain:
-    """One double through 100,000 steps."""
+class Function:
     trains = False
+
+    def prepare(self, args):
+        pass
+
+
+class Chain(Function):
+    """One double through 100,000 steps."""
 
     def step(self, _):
         y = y0 = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
@@ -310,9 +167,8 @@ class Chain:
         return self.step(0)
 
 
-class Fused:
+class Fused(Function):
     """Ten million floats through few ops."""
-    trains = False
 
     def __init__(self):
         self.params = [uniform(PARAM_STREAM + i, (10000000,)).requires_grad_() for i in range(3)]
@@ -329,9 +185,8 @@ class Fused:
         return self.step(0) / 1e7 + sum(fingerprint(p.grad) for p in self.params)
 
 
-class Convolution:
+class Convolution(Function):
     """The output, the gradient of the input or that of the weight."""
-    trains = False
     PARTS = {"data": [True, False, False], "weight": [False, True, False]}
 
     def __init__(self, x, w, stride, padding, part):
@@ -370,20 +225,24 @@ def words(below, *shape):
 
 
 def sgd(lr, momentum=0.0, decay=0.0):
-    return lambda p: torch.optim.SGD(p, lr=lr, momentum=momentum, weight_decay=decay)
+    return lambda p: torch.optim.SGD(p, lr=lr, momentum=momentum, weight_decay=decay,
+                                     foreach=True)
+
+
+def adam(rule, lr):
+    return lambda p: rule(p, lr=lr, foreach=True)
 
 
 WORKLOADS = {
-    "mlp": lambda: Training(mlp, lambda p: torch.optim.Adam(p, lr=1e-3), images(128, 784),
-                            words(10, 128)),
+    "mlp": lambda: Training(mlp, adam(torch.optim.Adam, 1e-3), images(128, 784), words(10, 128)),
     "lenet": lambda: Training(lenet, sgd(0.01, 0.9), images(64, 1, 28, 28), words(10, 64)),
     "resnet20": lambda: Training(ResNet20, sgd(1e-3, 0.9, 1e-4), images(32, 3, 32, 32),
                                  words(10, 32)),
     "vgg16": lambda: Training(vgg16, sgd(1e-5, 0.9), images(16, 3, 32, 32), words(10, 16)),
     "lstm": lambda: Training(lstm, sgd(1.0), words(10000, 35, 20), words(10000, 700), clip=0.25),
-    "gru": lambda: Training(gru, lambda p: torch.optim.Adam(p, lr=1e-3), words(65, 64, 32),
+    "gru": lambda: Training(gru, adam(torch.optim.Adam, 1e-3), words(65, 64, 32),
                             words(65, 2048)),
-    "gpt": lambda: Training(gpt, lambda p: torch.optim.AdamW(p, lr=3e-4), words(65, 4, 256),
+    "gpt": lambda: Training(gpt, adam(torch.optim.AdamW, 3e-4), words(65, 4, 256),
                             words(65, 1024)),
     "tiny": lambda: Training(tiny, sgd(0.01), images(1, 2), images(1, 1), F.mse_loss),
     "chain": Chain,
@@ -409,36 +268,54 @@ def blas_path():
     return ", ".join(sorted(paths))
 
 
-def measure(work, steps, warmup):
-    """Milliseconds of each step, those of all threads in the mean, and the result."""
-    first = LOSS_STEPS if work.trains else 0
-    for i in range(first):
+def check(work):
+    """Trains for LOSS_STEPS, so that rounding errors had their time."""
+    for i in range(LOSS_STEPS if work.trains else 0):
         work.step(i)
-    result, times, cpu = work.result(), [], 0
-    for i in range(-warmup, steps):
-        if i == 0:
-            cpu = time.process_time()
-        start = time.perf_counter()
-        work.step(first + warmup + i)
-        times.append(1e3 * (time.perf_counter() - start))
-    return times[warmup:], 1e3 * (time.process_time() - cpu) / steps, result
+    return work.result()
+
+
+def repeat(work, args, least, seconds):
+    """Milliseconds of each step, at least `least`, and those of all threads in the mean."""
+    times, begun, cpu = [], time.perf_counter(), time.process_time()
+    last = begun
+    while len(times) < least or (len(times) < args.steps and last - begun < seconds):
+        work.step(len(times))
+        now = time.perf_counter()
+        times.append(1e3 * (now - last))
+        last = now
+    return times, 1e3 * (time.process_time() - cpu) / len(times)
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workload", choices=WORKLOADS)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=1000, help="at most")
+    parser.add_argument("--seconds", type=float, default=1, help="for what is timed")
+    parser.add_argument("--unchecked", action="store_true", help="a warm-up, but no result")
+    parser.add_argument("--bfloat16", action="store_true", help="autocast")
+    parser.add_argument("--channels-last", action="store_true", help="of images, in memory")
+    parser.add_argument("--jit", action="store_true", help="optimize_for_inference")
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("workload", choices=WORKLOADS)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--warmup", type=int, default=3)
-    args = parser.parse_args()
+    args = parse()
     torch.set_num_threads(args.threads)
     idle = status_mb("VmRSS")
-    times, cpu, result = measure(WORKLOADS[args.workload](), args.steps, args.warmup)
+    work, result = WORKLOADS[args.workload](), {}
+    work.prepare(args)
+    if args.unchecked:
+        repeat(work, args, 1, args.seconds / 3)
+    else:
+        result = {"loss10": check(work)}
+    times, cpu = repeat(work, args, LEAST_STEPS, args.seconds)
     peak = status_mb("VmHWM")
     print(json.dumps({
-        "workload": args.workload, "threads": args.threads,
+        "workload": args.workload, "threads": args.threads, "steps": len(times),
         "step_ms": round(statistics.median(times), 6), "step_ms_min": round(min(times), 6),
-        "cpu_ms": round(cpu, 6), "loss10": result, "peak_mb": round(peak, 1),
+        "cpu_ms": round(cpu, 6), **result, "peak_mb": round(peak, 1),
         "peak_minus_idle_mb": round(peak - idle, 1), "version": "PyTorch " + torch.__version__,
         "blas": blas_path()}))
 

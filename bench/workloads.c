@@ -10,9 +10,15 @@
 
 enum { LOSS_STEPS = 10 }; /* of training before the loss that all programs must agree on */
 
+enum { LEAST_STEPS = 2 };
+
 typedef struct options {
     const workload *workload;
-    int threads, steps, warmup;
+    int threads;
+    int steps;      /* at most; fewer when the time is up */
+    double seconds; /* for what is timed, and a third of it before */
+    bool unchecked; /* nothing before the warm-up: no result */
+    bool bfloat16;
 } options;
 
 static const workload *const groups[] = {image_workloads, sequence_workloads, function_workloads,
@@ -49,28 +55,43 @@ static double status_mb(const char *key)
     return (double)kb / 1024;
 }
 
-typedef struct times {
-    double *step; /* ms */
-    double cpu;   /* ms of all threads together, the mean of the steps */
+typedef struct measures {
+    double *step; /* ms of each of n */
+    int n;
+    double cpu; /* ms of all threads together, the mean of the steps */
     double result;
-} times;
+} measures;
 
-/* False after an error. */
-static bool measure(job *j, const options *o, times *t)
+/* Trains for LOSS_STEPS, so that rounding errors had their time. False after an error. */
+static bool check(job *j, measures *m)
 {
-    const int first = j->optimizer ? LOSS_STEPS : 0;
-    double last = 0, cpu = 0;
-    for (int i = 0; i < first && !isnan(last); i++) last = j->workload->step(j, i);
-    t->result = isnan(last) ? NAN : j->workload->result(j);
-    if (isnan(t->result)) return false;
-    for (int i = -o->warmup; i < o->steps; i++) {
-        if (i == 0) cpu = now_ms(CLOCK_PROCESS_CPUTIME_ID);
-        const double start = now_ms(CLOCK_MONOTONIC);
-        if (isnan(j->workload->step(j, i + o->warmup + first))) return false;
-        if (i >= 0) t->step[i] = now_ms(CLOCK_MONOTONIC) - start;
+    const int steps = j->optimizer ? LOSS_STEPS : 0;
+    for (int i = 0; i < steps; i++)
+        if (isnan(j->workload->step(j, i))) return false;
+    m->result = j->workload->result(j);
+    return !isnan(m->result);
+}
+
+/* At least `least` steps, more until o->steps are done or the time is up. False after an error. */
+static bool repeat(job *j, const options *o, int least, double ms, measures *m)
+{
+    const double begun = now_ms(CLOCK_MONOTONIC), cpu = now_ms(CLOCK_PROCESS_CPUTIME_ID);
+    double last = begun;
+    for (m->n = 0; m->n < least || (m->n < o->steps && last - begun < ms); m->n++) {
+        if (isnan(j->workload->step(j, m->n))) return false;
+        const double now = now_ms(CLOCK_MONOTONIC);
+        m->step[m->n] = now - last;
+        last = now;
     }
-    t->cpu = (now_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu) / o->steps;
+    m->cpu = (now_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu) / m->n;
     return true;
+}
+
+static bool measure(job *j, const options *o, measures *m)
+{
+    const double ms = 1e3 * o->seconds;
+    const bool warm = o->unchecked ? repeat(j, o, 1, ms / 3, m) : check(j, m);
+    return warm && repeat(j, o, LEAST_STEPS, ms, m);
 }
 
 static int by_value(const void *a, const void *b)
@@ -79,15 +100,16 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void report(const options *o, const times *t, double idle_mb)
+static void report(const options *o, const measures *m, double idle_mb)
 {
-    const int n = o->steps;
-    qsort(t->step, (size_t)n, sizeof *t->step, by_value);
-    const double median = (t->step[(n - 1) / 2] + t->step[n / 2]) / 2, peak = status_mb("VmHWM");
-    printf("{\"workload\": \"%s\", \"threads\": %d, \"step_ms\": %.6g, \"step_ms_min\": %.6g, "
-           "\"cpu_ms\": %.6g, \"loss10\": %.9g, \"peak_mb\": %.1f, \"peak_minus_idle_mb\": %.1f, "
-           "\"version\": \"Gradus %s\"}\n",
-           o->workload->name, o->threads, median, t->step[0], t->cpu, t->result, peak,
+    const int n = m->n;
+    qsort(m->step, (size_t)n, sizeof *m->step, by_value);
+    const double median = (m->step[(n - 1) / 2] + m->step[n / 2]) / 2, peak = status_mb("VmHWM");
+    printf("{\"workload\": \"%s\", \"threads\": %d, \"steps\": %d, \"step_ms\": %.6g, "
+           "\"step_ms_min\": %.6g, \"cpu_ms\": %.6g, ",
+           o->workload->name, o->threads, n, median, m->step[0], m->cpu);
+    if (!o->unchecked) printf("\"loss10\": %.9g, ", m->result);
+    printf("\"peak_mb\": %.1f, \"peak_minus_idle_mb\": %.1f, \"version\": \"Gradus %s\"}\n", peak,
            peak - idle_mb, gr_version());
 }
 
@@ -117,39 +139,42 @@ static bool run(const options *o)
     gr_set_threads(o->threads);
     const double idle = status_mb("VmRSS");
     job j = {.workload = o->workload, .g = gr_graph_new()};
-    times t = {.step = allocate((size_t)o->steps * sizeof *t.step)};
+    measures m = {.step = allocate((size_t)o->steps * sizeof *m.step)};
+    if (o->bfloat16) gr_graph_set_precision(j.g, GR_PRECISION_BFLOAT16);
     o->workload->build(&j);
-    const bool fine = measure(&j, o, &t);
-    if (fine) report(o, &t, idle);
+    const bool fine = measure(&j, o, &m);
+    if (fine) report(o, &m, idle);
     else fprintf(stderr, "workloads: %s: %s\n", o->workload->name, failure(&j));
     release(&j);
-    free(t.step);
+    free(m.step);
     return fine;
 }
 
 /* --- the command line --- */
 
+/* The option at argv[i], and its value if it has one: how many words, 0 for none known. */
+static int parse_option(char **argv, options *o)
+{
+    const char *value = argv[1] ? argv[1] : "";
+    if (strcmp(*argv, "--unchecked") == 0) return o->unchecked = true;
+    if (strcmp(*argv, "--bfloat16") == 0) return o->bfloat16 = true;
+    if (strcmp(*argv, "--threads") == 0) return (o->threads = atoi(value)) > 0 ? 2 : 0;
+    if (strcmp(*argv, "--steps") == 0) return (o->steps = atoi(value)) > 0 ? 2 : 0;
+    if (strcmp(*argv, "--seconds") == 0) return (o->seconds = atof(value)) > 0 ? 2 : 0;
+    return (o->workload = find_workload(*argv)) != NULL;
+}
+
 static bool parse(int argc, char **argv, options *o)
 {
-    const struct {
-        const char *name;
-        int *value, least;
-    } numbers[] = {{"--threads", &o->threads, 1},
-                   {"--steps", &o->steps, 1},
-                   {"--warmup", &o->warmup, 0}};
-    for (int i = 1; i < argc; i++) {
-        int k = 0, known = sizeof numbers / sizeof *numbers;
-        while (k < known && strcmp(argv[i], numbers[k].name) != 0) k++;
-        if (k == known) o->workload = find_workload(argv[i]);
-        else if (i + 1 < argc) *numbers[k].value = atoi(argv[++i]);
-        if (k < known && *numbers[k].value < numbers[k].least) return false;
-    }
-    return o->workload != NULL;
+    for (int i = 1, words; i < argc; i += words)
+        if (!(words = parse_option(argv + i, o))) return false;
+    return o->workload != NULL && o->steps >= LEAST_STEPS;
 }
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: workloads NAME [--threads N] [--steps S] [--warmup W]\nNAME:");
+    fprintf(stderr, "usage: workloads NAME [--threads N] [--steps MOST] [--seconds S] "
+                    "[--unchecked] [--bfloat16]\nNAME:");
     for (int i = 0; i < GROUPS; i++)
         for (const workload *w = groups[i]; w->name; w++) fprintf(stderr, " %s", w->name);
     fprintf(stderr, "\n");
@@ -157,7 +182,7 @@ static void usage(void)
 
 int main(int argc, char **argv)
 {
-    options o = {.threads = 1, .steps = 20, .warmup = 3};
+    options o = {.threads = 1, .steps = 1000, .seconds = 1};
     if (!parse(argc, argv, &o)) {
         usage();
         return 2;
