@@ -1,44 +1,16 @@
 /* conv.c - how the work of a convolution is cut, what is shared, who does what; see conv.h. */
 /* SPDX-License-Identifier: MIT */
-#include "base.h"
+#include "conv_plan.h"
 #include "kernels.h"
 #include "spaces.h"
 
 enum {
     PIECE = 65536,    /* elements of a piece that sit well in a second-level cache */
-    WORK = 262144,    /* multiply-adds worth a task of their own */
     SPREAD = 16,      /* tasks that a large job is cut into at least */
     SPLIT = 16,       /* out channels that share the reading of images, at least */
     SUM = 512,        /* elements of a run that are worth adding up */
     PARTIAL = 1 << 22 /* elements of all partial sums of a weight gradient */
 };
-
-static const int64_t limit = (int64_t)1 << 48; /* where sizes saturate: no memory is so large */
-
-static int64_t times(int64_t a, int64_t b)
-{
-    return b > 0 && a > limit / b ? limit : a * b;
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static int64_t up_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t up_to(int64_t a, int64_t multiple)
-{
-    return up_div(a, multiple) * multiple;
-}
 
 /* --- geometry --- */
 
@@ -73,11 +45,6 @@ static int64_t taps_of(const gr__conv *c)
     return times(c->h.taps, c->w.taps);
 }
 
-static int64_t weights_of(const gr__conv *c)
-{
-    return times(times(c->groups, c->out), times(c->in, taps_of(c)));
-}
-
 /* --- cutting --- */
 
 /* Bands of rows so that a piece fits the cache and there are tasks for all threads, but not so
@@ -90,7 +57,7 @@ static void cut_bands(gr__conv_job *job, int64_t channels, int64_t planes)
     int64_t work = times(times(c->out, c->in), times(taps_of(c), times(total, job->pitch)));
     int64_t images = most(1, times(c->batch, c->groups));
     int64_t by_size = up_div(times(per_row, total + c->h.reach), PIECE);
-    int64_t by_work = least(up_div(SPREAD, images), work / WORK);
+    int64_t by_work = least(up_div(SPREAD, images), work / GR__CONV_WORK);
     int64_t bands = most(1, least(most(by_size, by_work), total / most(1, c->h.reach)));
     job->rows = most(1, up_div(total, bands));
     job->bands = up_div(total, job->rows);
@@ -180,6 +147,7 @@ gr__conv_job gr__conv_plan(const gr__conv *c, gr__conv_kind kind, gr_dtype dtype
     };
     gr__conv_job job = {.c = *c, .kind = kind, .dtype = dtype, .pitch = c->w.out + c->w.reach};
     plan[kind](&job);
+    gr__winograd_plan(&job);
     return job;
 }
 
@@ -224,16 +192,6 @@ static void gradient_offsets(gr__conv_job *job)
 
 /* --- scratch --- */
 
-static int64_t bytes_of(const gr__conv_job *job, int64_t elements)
-{
-    return up_to(times(elements, (int64_t)gr_dtype_size(job->dtype)), 64);
-}
-
-static int64_t grain_of(int64_t work)
-{
-    return most(1, WORK / most(1, work));
-}
-
 static int64_t spaces_of(const gr__conv_job *job)
 {
     return most(1, least(gr_threads(), up_div(job->tasks, grain_of(job->task_work))));
@@ -250,14 +208,8 @@ size_t gr__conv_scratch(const gr__conv_job *job)
     int64_t tables = bytes_of(job, job->packed_size) + bytes_of(job, job->partial_size) +
                      bytes_of(job, job->mask_size) + offset_bytes(job);
     int64_t each = bytes_of(job, job->space_size);
-    return (size_t)(tables + times(spaces_of(job), each + (int64_t)sizeof(int)));
-}
-
-static void *take(char **scratch, int64_t bytes)
-{
-    char *taken = *scratch;
-    *scratch += bytes;
-    return taken;
+    int64_t all = tables + times(spaces_of(job), each + (int64_t)sizeof(int));
+    return (size_t)(job->winograd.tile ? most(all, gr__winograd_scratch(job)) : all);
 }
 
 static gr__spaces lay_out(gr__conv_job *job, char *scratch)
@@ -323,7 +275,8 @@ static void run_input_grad(running *r)
 static void run_weight_grad(running *r)
 {
     run(r, weight_grad_offsets, 2, r->job->run);
-    if (r->job->chunks != 1) gr__parallel_for(weights_of(&r->job->c), WORK / 16, finish_range, r);
+    if (r->job->chunks != 1)
+        gr__parallel_for(weights_of(&r->job->c), GR__CONV_WORK / 16, finish_range, r);
 }
 
 void gr__conv_run(gr__conv_job *job, const void *a, const void *b, const void *bias, void *y,
@@ -338,6 +291,11 @@ void gr__conv_run(gr__conv_job *job, const void *a, const void *b, const void *b
     job->b = b;
     job->bias = bias;
     job->y = y;
+    if (job->winograd.tile) {
+        gr__winograd_run(job, scratch);
+        if (!job->exceptional) return;
+        job->exceptional = false;
+    }
     running r = {job, &gr__kernels_for(job->dtype)->conv[job->kind], lay_out(job, scratch)};
     run_kind[job->kind](&r);
 }

@@ -47,10 +47,38 @@ typedef enum gr__conv_kind {
 } gr__conv_kind;
 
 enum {
-    GR__CONV_SLACK = 16,     /* elements that a vector may reach beyond a run */
-    GR__CONV_MAX_ROWS = 8,   /* result channels computed at a time, at most */
-    GR__CONV_MAX_PIECES = 16 /* pieces of images that a weight gradient holds at a time */
+    GR__CONV_SLACK = 16,      /* elements that a vector may reach beyond a run */
+    GR__CONV_MAX_ROWS = 8,    /* result channels computed at a time, at most */
+    GR__CONV_MAX_PIECES = 16, /* pieces of images that a weight gradient holds at a time */
+    GR__CONV_TURNED = 16      /* channels whose weights are turned into lanes at a time */
 };
+
+/* Height and width of the images that are read, and of those that are written. */
+typedef struct gr__winograd_plane {
+    int64_t height, width;
+} gr__winograd_plane;
+
+/* How Winograd's algorithm cuts a convolution; see conv_winograd.c. */
+typedef struct gr__winograd {
+    int64_t tile, points; /* results of a tile along an axis, 0: not used; points in all */
+    int64_t in, out;      /* channels read and written; for dw: of x and of dy */
+    gr__winograd_plane read, written;
+    int64_t padding_h, padding_w; /* zeros before the first element that is read */
+    int64_t down, across, strips; /* tiles of an image; a strip is a row of tiles */
+    int64_t per_block, blocks;    /* strips of a block */
+    int64_t block_tiles;          /* tiles of a block, and some more to fill registers */
+    int64_t pitch;                /* elements of a transformed row */
+    int64_t in_step, in_point;    /* elements between tiles, between points */
+    int64_t out_step, out_point;  /* the same of the tiles of dy, for dw */
+    int64_t panel, panels;        /* channels of results at a time */
+    int64_t height, heights;      /* for dw: channels of x at a time */
+    int64_t per_chunk, chunks;    /* for dw by blocks: blocks of a partial sum */
+    bool by_panels;               /* tasks are panels of results, else blocks of tiles */
+    int64_t round, first;         /* blocks at a time, the first of them */
+    /* in elements: of a block's tiles, a panel's weights, what is shared, a task's space */
+    int64_t tiles_size, weights_size, shared_size, space_size;
+    void *shared; /* tiles of all blocks, or weights of all panels, or partial sums */
+} gr__winograd;
 
 typedef struct gr__conv_job {
     gr__conv c;
@@ -75,6 +103,8 @@ typedef struct gr__conv_job {
     void *partial;   /* [chunks][the shape of dw] */
     int64_t *offset; /* of each tap in the planes of a piece */
     void *mask;      /* of the columns of a run that are results: full bands, then the last */
+
+    gr__winograd winograd; /* another way to do all that, where tile is not 0 */
 } gr__conv_job;
 
 /* What each instance computes of a kind of job. */
@@ -83,6 +113,11 @@ typedef struct gr__conv_kernels {
     void (*task)(const gr__conv_job *job, int64_t task, void *space);
     void (*finish)(const gr__conv_job *job, int64_t begin, int64_t end); /* NULL: nothing */
 } gr__conv_kernels;
+
+typedef void gr__winograd_fn(gr__conv_job *job, int64_t i, void *space);
+typedef struct gr__winograd_kernels {
+    gr__winograd_fn *prepare, *task, *finish;
+} gr__winograd_kernels;
 
 /* Cuts the work; the cut depends on shapes alone. */
 gr__conv_job gr__conv_plan(const gr__conv *c, gr__conv_kind kind, gr_dtype dtype);

@@ -7,6 +7,9 @@
 #include "conv_base_real.c"
 #include "conv_input_real.c"
 #include "conv_weight_real.c"
+#include "conv_winograd_real.c"
+#include "conv_winograd_tasks_real.c"
+#include "conv_winograd_weight_real.c"
 #include "finite_real.c"
 #include "gemm_pack_real.c"
 #include "gemm_real.c"
@@ -60,6 +63,12 @@ const gr__kernels INSTANCE = {
             [GR__CONV_FORWARD] = {forward_prepare, forward_task, NULL},
             [GR__CONV_INPUT_GRAD] = {input_grad_prepare, input_grad_task, input_grad_plain},
             [GR__CONV_WEIGHT_GRAD] = {weight_grad_prepare, weight_grad_task, weight_grad_finish},
+        },
+    .winograd =
+        {
+            [GR__CONV_FORWARD] = {winograd_prepare, winograd_task, NULL},
+            [GR__CONV_INPUT_GRAD] = {winograd_prepare, winograd_task, NULL},
+            [GR__CONV_WEIGHT_GRAD] = {winograd_dw_prepare, winograd_dw_task, winograd_dw_finish},
         },
     .cell =
         {

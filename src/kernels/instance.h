@@ -2,6 +2,7 @@
  *
  *   REAL        float or double
  *   BITS        the integer type of REAL's size
+ *   REAL_BYTES  its size
  *   VEC_BYTES   bytes of the widest vector register: 16, 32 or 64
  *   INSTANCE    the name of the table
  *
@@ -52,6 +53,31 @@ static ALWAYS_INLINE vec vec_masked(vec v, const BITS *mask)
 static ALWAYS_INLINE vec vec_choose(vec_bits mask, vec a, vec b)
 {
     return (vec)((mask & (vec_bits)a) | (~mask & (vec_bits)b));
+}
+
+/* Lanes of a and b in turn: of their lower halves, of their upper halves. */
+#if VEC_BYTES / REAL_BYTES == 16
+#define LOW_LANES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_LANES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif VEC_BYTES / REAL_BYTES == 8
+#define LOW_LANES 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_LANES 4, 12, 5, 13, 6, 14, 7, 15
+#elif VEC_BYTES / REAL_BYTES == 4
+#define LOW_LANES 0, 4, 1, 5
+#define HIGH_LANES 2, 6, 3, 7
+#else
+#define LOW_LANES 0, 2
+#define HIGH_LANES 1, 3
+#endif
+
+static ALWAYS_INLINE vec vec_low(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, LOW_LANES);
+}
+
+static ALWAYS_INLINE vec vec_high(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, HIGH_LANES);
 }
 
 /* Quarters of 16 bytes first, then their lanes from both ends: a fixed order. */

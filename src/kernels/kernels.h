@@ -62,6 +62,8 @@ typedef struct gr__kernels {
     void (*scatter_rows)(gr__rows *r);
     /* conv_base_real.c, conv_input_real.c, conv_weight_real.c */
     gr__conv_kernels conv[GR__CONV_KINDS];
+    /* conv_winograd_tasks_real.c */
+    gr__winograd_kernels winograd[GR__CONV_KINDS];
     /* recurrent_real.c */
     gr__cell_kernels cell;
     /* band_real.c: [begin, end) of the outer indices of a gr__band */

@@ -1,0 +1,290 @@
+/* conv_winograd_real.c - tiles of Winograd's algorithm and their products; see conv_winograd.h.
+ *
+ * Vectors run over channels: a strip of an image is turned to [position][channel], transformed
+ * along one axis, then the other, and stored as [point][tile][channel].
+ */
+/* SPDX-License-Identifier: MIT */
+#include "conv.h"
+#include "instance.h"
+
+enum { POINTS = 6 /* of a tile along an axis, at most */ };
+
+/* --- channels to lanes and back --- */
+
+/* By log2 of the lanes perfect shuffles. */
+static ALWAYS_INLINE void transpose_lanes(vec *v)
+{
+    UNROLL
+    for (int n = 1; n < VEC_LANES; n *= 2) {
+        vec t[VEC_LANES];
+        UNROLL
+        for (int i = 0; i < VEC_LANES / 2; i++) {
+            t[2 * i] = vec_low(v[i], v[i + VEC_LANES / 2]);
+            t[2 * i + 1] = vec_high(v[i], v[i + VEC_LANES / 2]);
+        }
+        UNROLL
+        for (int i = 0; i < VEC_LANES; i++) v[i] = t[i];
+    }
+}
+
+/* n elements of each of `count` channels, `step` apart, to y [n][lanes], zero beyond the last
+ * channel. Vectors may reach beyond the n elements, not beyond `end`. */
+static void channels_to_lanes(const REAL *x, int64_t step, int64_t n, int64_t count,
+                              const REAL *end, REAL *y)
+{
+    for (int64_t i = 0; i < n; i += VEC_LANES) {
+        const int64_t used = n - i < VEC_LANES ? n - i : VEC_LANES;
+        vec v[VEC_LANES] = {{0}};
+        for (int64_t c = 0; c < VEC_LANES && c < count; c++) {
+            const REAL *from = x + c * step + i;
+            if (end - from >= VEC_LANES) v[c] = vec_load(from);
+            else memcpy(&v[c], from, (size_t)used * sizeof *from);
+        }
+        transpose_lanes(v);
+        for (int64_t j = 0; j < used; j++) vec_store(y + (i + j) * VEC_LANES, v[j]);
+    }
+}
+
+/* n of its lanes; or they are added to y. */
+static ALWAYS_INLINE void store_lanes(REAL *y, vec v, int64_t n, bool add)
+{
+    if (n == VEC_LANES) {
+        vec_store(y, add ? vec_load(y) + v : v);
+        return;
+    }
+    vec old = {0};
+    if (add) memcpy(&old, y, (size_t)n * sizeof *y);
+    v += old;
+    memcpy(y, &v, (size_t)n * sizeof *y);
+}
+
+/* The reverse; with `add` to what y holds. */
+static void lanes_to_channels(const REAL *x, int64_t n, int64_t count, bool add, REAL *y,
+                              int64_t step)
+{
+    for (int64_t i = 0; i < n; i += VEC_LANES) {
+        const int64_t used = n - i < VEC_LANES ? n - i : VEC_LANES;
+        vec v[VEC_LANES];
+        UNROLL
+        for (int j = 0; j < VEC_LANES; j++)
+            v[j] = vec_load(x + (i + (j < used ? j : 0)) * VEC_LANES);
+        transpose_lanes(v);
+        for (int64_t c = 0; c < VEC_LANES && c < count; c++)
+            store_lanes(y + c * step + i, v[c], used, add);
+    }
+}
+
+/* --- the transforms of one axis, at the points 0, +-sqrt(1/2), +-sqrt(2), infinity ---
+ *
+ * Rounding errors are a fifth of those at the points 0, +-1, +-2. */
+
+#define ROOT ((REAL)1.41421356237309504880)
+#define HALF_ROOT ((REAL)0.70710678118654752440)
+
+typedef void transform(const vec *x, vec *y);
+
+static ALWAYS_INLINE void image_4(const vec *x, vec *y)
+{
+    const vec even_1 = x[4] - 2 * x[2], odd_1 = HALF_ROOT * (x[3] - 2 * x[1]);
+    const vec even_2 = x[4] - (REAL)0.5 * x[2], odd_2 = ROOT * (x[3] - (REAL)0.5 * x[1]);
+    y[0] = x[0] + x[4] - (REAL)2.5 * x[2];
+    y[1] = even_1 + odd_1;
+    y[2] = even_1 - odd_1;
+    y[3] = even_2 + odd_2;
+    y[4] = even_2 - odd_2;
+    y[5] = x[1] + x[5] - (REAL)2.5 * x[3];
+}
+
+static ALWAYS_INLINE void weight_4(const vec *x, vec *y)
+{
+    const vec even_1 = -((REAL)2 / 3) * x[0] - ((REAL)1 / 3) * x[2], odd_1 = -(ROOT / 3) * x[1];
+    const vec even_2 = ((REAL)1 / 6) * x[0] + ((REAL)1 / 3) * x[2], odd_2 = (ROOT / 6) * x[1];
+    y[0] = x[0];
+    y[1] = even_1 + odd_1;
+    y[2] = even_1 - odd_1;
+    y[3] = even_2 + odd_2;
+    y[4] = even_2 - odd_2;
+    y[5] = x[2];
+}
+
+static ALWAYS_INLINE void result_4(const vec *x, vec *y)
+{
+    const vec sum_1 = x[1] + x[2], sum_2 = x[3] + x[4];
+    const vec difference_1 = HALF_ROOT * (x[1] - x[2]), difference_2 = ROOT * (x[3] - x[4]);
+    y[0] = x[0] + sum_1 + sum_2;
+    y[1] = difference_1 + difference_2;
+    y[2] = (REAL)0.5 * sum_1 + 2 * sum_2;
+    y[3] = (REAL)0.5 * difference_1 + 2 * difference_2 + x[5];
+}
+
+/* The adjoint of result_4. */
+static ALWAYS_INLINE void cotangent_4(const vec *x, vec *y)
+{
+    const vec even_1 = x[0] + (REAL)0.5 * x[2], odd_1 = HALF_ROOT * (x[1] + (REAL)0.5 * x[3]);
+    const vec even_2 = x[0] + 2 * x[2], odd_2 = ROOT * (x[1] + 2 * x[3]);
+    y[0] = x[0];
+    y[1] = even_1 + odd_1;
+    y[2] = even_1 - odd_1;
+    y[3] = even_2 + odd_2;
+    y[4] = even_2 - odd_2;
+    y[5] = x[3];
+}
+
+/* The adjoint of weight_4. */
+static ALWAYS_INLINE void gradient_4(const vec *x, vec *y)
+{
+    const vec sum_1 = x[1] + x[2], sum_2 = x[3] + x[4];
+    y[0] = x[0] - ((REAL)2 / 3) * sum_1 + ((REAL)1 / 6) * sum_2;
+    y[1] = (ROOT / 6) * (x[3] - x[4]) - (ROOT / 3) * (x[1] - x[2]);
+    y[2] = ((REAL)1 / 3) * (sum_2 - sum_1) + x[5];
+}
+
+/* --- the same at the points 0, 1, -1, infinity --- */
+
+static ALWAYS_INLINE void image_2(const vec *x, vec *y)
+{
+    y[0] = x[0] - x[2];
+    y[1] = x[2] + x[1];
+    y[2] = x[2] - x[1];
+    y[3] = x[3] - x[1];
+}
+
+static ALWAYS_INLINE void weight_2(const vec *x, vec *y)
+{
+    const vec even = (REAL)0.5 * (x[0] + x[2]), odd = (REAL)0.5 * x[1];
+    y[0] = x[0];
+    y[1] = even + odd;
+    y[2] = even - odd;
+    y[3] = x[2];
+}
+
+static ALWAYS_INLINE void result_2(const vec *x, vec *y)
+{
+    y[0] = x[0] + x[1] + x[2];
+    y[1] = x[1] - x[2] + x[3];
+}
+
+static ALWAYS_INLINE void cotangent_2(const vec *x, vec *y)
+{
+    y[0] = x[0];
+    y[1] = x[0] + x[1];
+    y[2] = x[0] - x[1];
+    y[3] = x[1];
+}
+
+static ALWAYS_INLINE void gradient_2(const vec *x, vec *y)
+{
+    y[0] = x[0] + (REAL)0.5 * (x[1] + x[2]);
+    y[1] = (REAL)0.5 * (x[1] - x[2]);
+    y[2] = x[3] + (REAL)0.5 * (x[1] + x[2]);
+}
+
+/* --- transforms of lines, squares and strips --- */
+
+/* n vectors to m, each `step` apart. */
+static ALWAYS_INLINE void line(const REAL *x, int64_t x_step, transform *f, const int n, REAL *y,
+                               int64_t y_step, const int m)
+{
+    vec u[POINTS], v[POINTS];
+    UNROLL
+    for (int i = 0; i < n; i++) u[i] = vec_load(x + i * x_step);
+    f(u, v);
+    UNROLL
+    for (int i = 0; i < m; i++) vec_store(y + i * y_step, v[i]);
+}
+
+/* n x n vectors to m x m, by columns, then by rows. */
+static ALWAYS_INLINE void square(const REAL *x, int64_t row, int64_t column, transform *f,
+                                 const int n, REAL *y, int64_t y_row, int64_t y_column, const int m)
+{
+    REAL half[POINTS * POINTS * VEC_LANES];
+    for (int j = 0; j < n; j++)
+        line(x + j * column, row, f, n, half + j * VEC_LANES, n * VEC_LANES, m);
+    for (int i = 0; i < m; i++)
+        line(half + i * n * VEC_LANES, VEC_LANES, f, n, y + i * y_row, y_column, m);
+}
+
+/* A strip x [n][width] becomes tiles y [m * m points][tiles], beginning `step` columns after one
+ * another; it stands at column `left` of `half` [m][pitch], zero outside it. */
+typedef struct strip {
+    const REAL *x;
+    int64_t width, left, step, tiles, pitch;
+    REAL *half, *y;
+    int64_t y_point, y_tile;
+} strip;
+
+static ALWAYS_INLINE void transform_strip(const strip *s, transform *f, const int n, const int m)
+{
+    const int64_t pitch = s->pitch * VEC_LANES;
+    REAL *half = s->half + s->left * VEC_LANES;
+    for (int64_t j = 0; j < s->width * VEC_LANES; j += VEC_LANES)
+        line(s->x + j, s->width * VEC_LANES, f, n, half + j, pitch, m);
+    for (int64_t t = 0; t < s->tiles; t++)
+        for (int i = 0; i < m; i++)
+            line(s->half + i * pitch + t * s->step * VEC_LANES, VEC_LANES, f, n,
+                 s->y + i * m * s->y_point + t * s->y_tile, s->y_point, m);
+}
+
+/* --- y[r][i] = sum_j a[r][j] b[j][i] --- */
+
+enum {
+    SIDE = VEC_REGISTERS == 32 ? 4 : 2, /* rows of a block: a multiple, up to three times */
+    SIDE_VECS = 2
+};
+
+typedef struct point_product {
+    const REAL *a;
+    int64_t a_row, a_column;
+    const REAL *b;
+    int64_t b_row;
+    REAL *y;
+    int64_t y_row;
+    int64_t depth;
+    bool add; /* to what y holds */
+} point_product;
+
+static ALWAYS_INLINE void point_block(const point_product *p, int64_t r, int64_t i, const int rows,
+                                      const int vecs)
+{
+    vec sum[3 * SIDE][SIDE_VECS] = {{{0}}};
+    REAL *y = p->y + r * p->y_row + i;
+    const REAL *a = p->a + r * p->a_row, *b = p->b + i;
+    for (int64_t j = 0; j < p->depth; j++, a += p->a_column, b += p->b_row) {
+        vec v[SIDE_VECS];
+        UNROLL
+        for (int c = 0; c < vecs; c++) v[c] = vec_load(b + c * VEC_LANES);
+        UNROLL
+        for (int k = 0; k < rows; k++) {
+            const REAL x = a[k * p->a_row];
+            UNROLL
+            for (int c = 0; c < vecs; c++) sum[k][c] += x * v[c];
+        }
+    }
+    UNROLL
+    for (int k = 0; k < rows; k++) {
+        UNROLL
+        for (int c = 0; c < vecs; c++) {
+            REAL *to = y + k * p->y_row + c * VEC_LANES;
+            vec_store(to, p->add ? vec_load(to) + sum[k][c] : sum[k][c]);
+        }
+    }
+}
+
+/* rows: a multiple of SIDE. */
+static ALWAYS_INLINE void point_column(const point_product *p, int64_t i, int64_t rows,
+                                       const int vecs)
+{
+    int64_t r = 0;
+    for (; rows - r >= 3 * SIDE; r += 3 * SIDE) point_block(p, r, i, 3 * SIDE, vecs);
+    if (rows - r == 2 * SIDE) point_block(p, r, i, 2 * SIDE, vecs);
+    else if (rows - r == SIDE) point_block(p, r, i, SIDE, vecs);
+}
+
+/* columns: a multiple of VEC_LANES. */
+static void multiply_point(const point_product *p, int64_t rows, int64_t columns)
+{
+    int64_t i = 0;
+    for (; columns - i >= SIDE_VECS * VEC_LANES; i += SIDE_VECS * VEC_LANES)
+        point_column(p, i, rows, SIDE_VECS);
+    if (i < columns) point_column(p, i, rows, 1);
+}

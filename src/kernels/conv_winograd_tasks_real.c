@@ -1,0 +1,230 @@
+/* conv_winograd_tasks_real.c - the steps of a convolution by Winograd's algorithm; needs
+ * conv_winograd_real.c before it. */
+/* SPDX-License-Identifier: MIT */
+#include "conv.h"
+#include "instance.h"
+
+enum { WEIGHTS = 9 /* of a pair of channels */ };
+
+/* --- strips of images --- */
+
+/* Strips [first, end) of block `index`. */
+typedef struct strip_range {
+    int64_t first, end;
+} strip_range;
+
+static strip_range strips_of(const gr__winograd *w, int64_t index)
+{
+    int64_t first = index * w->per_block, left = w->strips - first;
+    return (strip_range){first, first + (left < w->per_block ? left : w->per_block)};
+}
+
+/* n rows of `channels` channels from `row` on, zeros outside the image, to y [n][width]. */
+static void read_strip(const gr__winograd_plane *p, const REAL *x, int64_t channels,
+                       const REAL *end, int64_t row, int64_t n, REAL *y)
+{
+    const int64_t before = row < 0 ? -row : 0, width = p->width * VEC_LANES;
+    int64_t last = row + n < p->height ? n : p->height - row;
+    if (last < before) last = before;
+    fill_zero(y, before * width);
+    channels_to_lanes(x + (row + before) * p->width, p->height * p->width,
+                      (last - before) * p->width, channels, end, y + before * width);
+    fill_zero(y + last * width, (n - last) * width);
+}
+
+/* Which images are read, and as what: x (or dy of a dx) or dy of a dw. */
+typedef struct reading {
+    const gr__winograd_plane *plane;
+    const REAL *x;
+    int64_t channels, y_tile, y_point, padding, left;
+} reading;
+
+/* The tiles of a block: y [points][tiles][channels]. n rows of a strip give m of points. */
+static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, int64_t block,
+                                     transform *f, const int n, const int m, REAL *y, REAL *space)
+{
+    const gr__winograd *w = &job->winograd;
+    const gr__winograd_plane *p = r->plane;
+    const strip_range range = strips_of(w, block);
+    const int64_t image = p->height * p->width;
+    const REAL *end = r->x + job->c.batch * r->channels * image;
+    strip s = {.x = space,
+               .width = p->width,
+               .left = r->left,
+               .step = w->tile,
+               .tiles = w->across,
+               .pitch = w->pitch,
+               .y_point = r->y_point,
+               .y_tile = r->y_tile};
+    s.half = space + n * p->width * VEC_LANES;
+    fill_zero(s.half, m * s.pitch * VEC_LANES);
+    for (int64_t c = 0; c < r->channels; c += VEC_LANES)
+        for (int64_t i = range.first; i < range.end; i++) {
+            int64_t row = i % w->down * w->tile - r->padding;
+            const REAL *x = r->x + (i / w->down * r->channels + c) * image;
+            read_strip(p, x, block_from(c, VEC_LANES, r->channels), end, row, n, space);
+            s.y = y + (i - range.first) * w->across * r->y_tile + c;
+            transform_strip(&s, f, n, m);
+        }
+}
+
+static void read_image_tiles(const gr__conv_job *job, int64_t block, REAL *y, REAL *space)
+{
+    const gr__winograd *w = &job->winograd;
+    const reading r = {&w->read,    job->a,       w->in,       w->in_step,
+                       w->in_point, w->padding_h, w->padding_w};
+    if (w->tile == 4) read_tiles(job, &r, block, image_4, 6, 6, y, space);
+    else read_tiles(job, &r, block, image_2, 4, 4, y, space);
+}
+
+/* --- weights --- */
+
+/* y [points][in][panel] for the out channels of a panel; those that there are not have zeros. */
+static ALWAYS_INLINE void transform_weights(const gr__winograd *w, const REAL *x, int64_t row,
+                                            int64_t column, transform *f, const int m, REAL *y)
+{
+    const int64_t point = w->in * w->panel;
+    square(x, row, column, f, 3, y, m * point, point, m);
+}
+
+static void transform_weight(const gr__winograd *w, const REAL *x, bool flipped, REAL *y)
+{
+    const REAL *from = flipped ? x + (WEIGHTS - 1) * VEC_LANES : x;
+    const int64_t column = flipped ? -VEC_LANES : VEC_LANES, row = 3 * column;
+    if (w->tile == 4) transform_weights(w, from, row, column, weight_4, 6, y);
+    else transform_weights(w, from, row, column, weight_2, 4, y);
+}
+
+/* Weights [out][in]: of lanes of out channels a few in channels at a time. */
+static void forward_weights(const gr__conv_job *job, int64_t channel, int64_t count, REAL *y)
+{
+    const gr__winograd *w = &job->winograd;
+    const REAL *x = (const REAL *)job->b + channel * w->in * WEIGHTS;
+    const REAL *end = (const REAL *)job->b + w->out * w->in * WEIGHTS;
+    REAL turned[GR__CONV_TURNED * WEIGHTS * VEC_LANES];
+    for (int64_t c = 0; c < w->in; c += GR__CONV_TURNED) {
+        int64_t n = block_from(c, GR__CONV_TURNED, w->in);
+        channels_to_lanes(x + c * WEIGHTS, w->in * WEIGHTS, n * WEIGHTS, count, end, turned);
+        for (int64_t i = 0; i < n; i++)
+            transform_weight(w, turned + i * WEIGHTS * VEC_LANES, false, y + (c + i) * w->panel);
+    }
+}
+
+/* For dx weights are [in][out], and turned by half a turn. */
+static void flipped_weights(const gr__conv_job *job, int64_t channel, int64_t count, REAL *y)
+{
+    const gr__winograd *w = &job->winograd;
+    const REAL *end = (const REAL *)job->b + w->out * w->in * WEIGHTS;
+    REAL turned[WEIGHTS * VEC_LANES];
+    for (int64_t c = 0; c < w->in; c++) {
+        const REAL *x = (const REAL *)job->b + (c * w->out + channel) * WEIGHTS;
+        channels_to_lanes(x, WEIGHTS, WEIGHTS, count, end, turned);
+        transform_weight(w, turned, true, y + c * w->panel);
+    }
+}
+
+static void read_weights(const gr__conv_job *job, int64_t panel, REAL *y)
+{
+    const gr__winograd *w = &job->winograd;
+    const bool flipped = job->kind == GR__CONV_INPUT_GRAD;
+    for (int64_t i = 0; i < w->panel; i += VEC_LANES) {
+        int64_t channel = panel * w->panel + i, count = block_from(channel, VEC_LANES, w->out);
+        if (count < 0) count = 0;
+        (flipped ? flipped_weights : forward_weights)(job, channel, count, y + i);
+    }
+}
+
+/* --- y and dx --- */
+
+/* Tiles [points][tiles][panel] of a strip become its rows y [rows][width]. */
+static ALWAYS_INLINE void results_of_strip(const gr__winograd *w, const REAL *x, transform *f,
+                                           const int n, const int m, int64_t rows, REAL *y)
+{
+    const int64_t point = w->block_tiles * w->panel, width = w->across * m * VEC_LANES;
+    for (int64_t t = 0; t < w->across; t++)
+        square(x + t * w->panel, n * point, point, f, n, y + t * m * VEC_LANES, width, VEC_LANES,
+               m);
+    for (int64_t i = 1; i < rows; i++)
+        memmove(y + i * w->written.width * VEC_LANES, y + i * width,
+                (size_t)(w->written.width * VEC_LANES) * sizeof *y);
+}
+
+/* Adds the bias, [count] or NULL; false if a result before that is Inf or NaN. */
+static bool finish_results(REAL *y, int64_t n, const REAL *bias, int64_t count)
+{
+    vec odd = {0}, b = {0};
+    if (bias) memcpy(&b, bias, (size_t)count * sizeof *bias);
+    for (int64_t i = 0; i < n * VEC_LANES; i += VEC_LANES) {
+        vec v = vec_load(y + i);
+        odd += 0 * v;
+        vec_store(y + i, v + b);
+    }
+    return vec_sum(odd) == 0;
+}
+
+/* Of a block, for lanes of channels from `channel` on, x being what multiply_tiles made of them. */
+static void write_tiles(gr__conv_job *job, int64_t block, const REAL *x, int64_t channel, REAL *y)
+{
+    const gr__winograd *w = &job->winograd;
+    const gr__winograd_plane *p = &w->written;
+    const strip_range range = strips_of(w, block);
+    const int64_t image = p->height * p->width, count = block_from(channel, VEC_LANES, w->out);
+    const REAL *bias = job->bias ? (const REAL *)job->bias + channel : NULL;
+    bool fine = true;
+    for (int64_t i = range.first; i < range.end; i++, x += w->across * w->panel) {
+        int64_t row = i % w->down * w->tile, rows = block_from(row, w->tile, p->height);
+        REAL *to = (REAL *)job->y + (i / w->down * w->out + channel) * image + row * p->width;
+        if (w->tile == 4) results_of_strip(w, x, result_4, 6, 4, rows, y);
+        else results_of_strip(w, x, result_2, 4, 2, rows, y);
+        fine &= finish_results(y, rows * p->width, bias, count);
+        lanes_to_channels(y, rows * p->width, count, false, to, image);
+    }
+    if (!fine) __atomic_store_n(&job->exceptional, true, __ATOMIC_RELAXED);
+}
+
+/* A panel of results of a block, from its tiles and the panel's weights. */
+static void multiply_tiles(gr__conv_job *job, int64_t block, int64_t panel, const REAL *tiles,
+                           const REAL *weights, REAL *space)
+{
+    const gr__winograd *w = &job->winograd;
+    REAL *y = space + w->points * w->block_tiles * w->panel;
+    for (int64_t k = 0; k < w->points; k++) {
+        const point_product p = {.a = tiles + k * w->in_point,
+                                 .a_row = w->in_step,
+                                 .a_column = 1,
+                                 .b = weights + k * w->in * w->panel,
+                                 .b_row = w->panel,
+                                 .y = space + k * w->block_tiles * w->panel,
+                                 .y_row = w->panel,
+                                 .depth = w->in};
+        multiply_point(&p, w->block_tiles, w->panel);
+    }
+    for (int64_t i = 0; i < w->panel && panel * w->panel + i < w->out; i += VEC_LANES)
+        write_tiles(job, block, space + i, panel * w->panel + i, y);
+}
+
+/* Either the tiles of a block or the weights of a panel are the task's own, the others are shared,
+ * and prepared. */
+static void winograd_prepare(gr__conv_job *job, int64_t i, void *space)
+{
+    const gr__winograd *w = &job->winograd;
+    if (w->by_panels)
+        read_image_tiles(job, w->first + i, (REAL *)w->shared + i * w->tiles_size, space);
+    else read_weights(job, i, (REAL *)w->shared + i * w->weights_size);
+}
+
+static void winograd_task(gr__conv_job *job, int64_t i, void *space)
+{
+    const gr__winograd *w = &job->winograd;
+    REAL *own = space, *rest = own + (w->by_panels ? w->weights_size : w->tiles_size);
+    const REAL *shared = w->shared;
+    if (w->by_panels) {
+        read_weights(job, i, own);
+        for (int64_t b = 0; b < block_from(w->first, w->round, w->blocks); b++)
+            multiply_tiles(job, w->first + b, i, shared + b * w->tiles_size, own, rest);
+    } else {
+        read_image_tiles(job, i, own, rest);
+        for (int64_t p = 0; p < w->panels; p++)
+            multiply_tiles(job, i, p, own, shared + p * w->weights_size, rest);
+    }
+}
