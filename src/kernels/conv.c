@@ -2,7 +2,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "conv_plan.h"
 #include "kernels.h"
-#include "spaces.h"
 
 enum {
     PIECE = 65536,    /* elements of a piece that sit well in a second-level cache */
