@@ -171,20 +171,24 @@ static bool parse(int argc, char **argv, options *o)
     return o->workload != NULL && o->steps >= LEAST_STEPS;
 }
 
-static void usage(void)
+static void print_names(FILE *out)
 {
-    fprintf(stderr, "usage: workloads NAME [--threads N] [--steps MOST] [--seconds S] "
-                    "[--unchecked] [--bfloat16]\nNAME:");
     for (int i = 0; i < GROUPS; i++)
-        for (const workload *w = groups[i]; w->name; w++) fprintf(stderr, " %s", w->name);
-    fprintf(stderr, "\n");
+        for (const workload *w = groups[i]; w->name; w++) fprintf(out, " %s", w->name);
+    fprintf(out, "\n");
 }
 
 int main(int argc, char **argv)
 {
     options o = {.threads = 1, .steps = 1000, .seconds = 1};
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+        print_names(stdout);
+        return 0;
+    }
     if (!parse(argc, argv, &o)) {
-        usage();
+        fprintf(stderr, "usage: workloads NAME [--threads N] [--steps MOST] [--seconds S] "
+                        "[--unchecked] [--bfloat16]\n       workloads --list\nNAME:");
+        print_names(stderr);
         return 2;
     }
     return run(&o) ? 0 : 1;

@@ -99,8 +99,9 @@ def bar(axis, y, value, target, color):
         left, right = sorted((axis.place(1), axis.place(value)))
         out.append(f'<rect x="{left:.1f}" y="{y + 1:.1f}" width="{max(right - left, 1):.1f}" '
                    f'height="{BAR - 2}" rx="1.5" fill="{color}"/>')
-        beyond = axis.place(value) + 4 if value >= 1 else axis.place(1) + 4
-        out.append(label(beyond, y + BAR - 2, f"{number(value)}", 10))
+        mark = axis.place(target) if target else 0
+        clear = max(right, mark if right < mark < right + 40 else 0)  # of the bar and the mark
+        out.append(label(clear + 4, y + BAR - 2, f"{number(value)}", 10))
     if target:
         out.append(vertical(axis.place(target), y, y + BAR, INK, 'stroke-width="2"'))
     return out
