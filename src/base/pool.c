@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
 
+enum { UP = 8 }; /* classes: a factor of four */
+
 /* Classes grow by a quarter of a power of two, so that at most a fifth of a buffer is unused. */
 static int class_of(size_t bytes, size_t *rounded)
 {
@@ -13,6 +15,16 @@ static int class_of(size_t bytes, size_t *rounded)
     return log * 4 + (int)(steps - 4);
 }
 
+/* The first shelf with an idle buffer, of up to four times the size; else that of the size. A step
+ * that needs many sizes, one after the other, makes do with the memory of few. */
+static int shelf_of(const gr__pool *pool, int size_class)
+{
+    int end = size_class + UP < GR__SIZE_CLASSES ? size_class + UP : GR__SIZE_CLASSES - 1;
+    for (int i = size_class; i <= end; i++)
+        if (pool->idle[i]) return i;
+    return size_class;
+}
+
 gr__buffer *gr__pool_get(gr__pool *pool, size_t bytes)
 {
     size_t rounded;
@@ -21,9 +33,10 @@ gr__buffer *gr__pool_get(gr__pool *pool, size_t bytes)
         return NULL;
     }
     int size_class = class_of(bytes, &rounded);
-    gr__buffer *b = pool->idle[size_class];
+    int shelf = shelf_of(pool, size_class);
+    gr__buffer *b = pool->idle[shelf];
     if (b) {
-        pool->idle[size_class] = b->next;
+        pool->idle[shelf] = b->next;
     } else {
         b = gr__alloc(sizeof *b);
         if (!b) return NULL;
@@ -38,7 +51,7 @@ gr__buffer *gr__pool_get(gr__pool *pool, size_t bytes)
     }
     b->refs = 1;
     b->next = NULL;
-    pool->bytes_live += rounded;
+    pool->bytes_live += b->bytes;
     if (pool->bytes_live > pool->bytes_peak) pool->bytes_peak = pool->bytes_live;
     return b;
 }

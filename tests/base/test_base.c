@@ -69,6 +69,24 @@ START_TEST(an_arena_gives_aligned_memory_and_keeps_it_across_resets)
 }
 END_TEST
 
+START_TEST(a_pool_makes_do_with_a_larger_buffer_up_to_four_times)
+{
+    gr__pool pool = {0};
+    gr__buffer *large = gr__pool_get(&pool, 400000);
+    gr__buffer_unref(large);
+    gr__buffer *small = gr__pool_get(&pool, 10000);
+    ck_assert_ptr_ne(small, large);
+    ck_assert_ptr_eq(gr__pool_get(&pool, 110000), large);
+    ck_assert_uint_eq(pool.bytes_live, large->bytes + small->bytes);
+    gr__buffer_unref(large);
+    gr__buffer_unref(small);
+    ck_assert_uint_eq(pool.bytes_live, 0);
+    ck_assert_ptr_eq(gr__pool_get(&pool, 10000), small); /* the smallest that will do */
+    gr__buffer_unref(small);
+    gr__pool_release(&pool);
+}
+END_TEST
+
 START_TEST(a_pool_gives_the_same_buffer_again)
 {
     inject_begin();
@@ -190,6 +208,7 @@ END_TEST
 SUITE("base", NULL, NULL, philox_gives_the_published_numbers,
       random_numbers_have_the_moments_of_their_distribution,
       an_arena_gives_aligned_memory_and_keeps_it_across_resets, a_pool_gives_the_same_buffer_again,
+      a_pool_makes_do_with_a_larger_buffer_up_to_four_times,
       shapes_that_overflow_are_not_valid, parallel_for_visits_each_index_once,
       text_leaves_room_and_is_copied_as_far_as_it_fits, clock_goes_forwards,
       text_grows_and_survives_a_failed_allocation,
