@@ -149,7 +149,7 @@ static int64_t group_of(const plan *l)
 
 static bool is_packed(const plan *l)
 {
-    return l->p->packed && !l->by_blas;
+    return l->p->packed && !gr__gemm_by_blas();
 }
 
 static int64_t tasks_of(const plan *l)

@@ -22,11 +22,14 @@ enum { VEC_LANES = VEC_BYTES / sizeof(REAL), VEC_REGISTERS = VEC_BYTES == 64 ? 3
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-/* Before a loop of constant length whose arrays are to live in registers. */
+/* UNROLL: before a loop of constant length whose arrays are to live in registers. APART: before a loop
+ * over many arrays, none of which overlap: it becomes vector code without a check of each pair. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define APART _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
+#define APART _Pragma("GCC ivdep")
 #endif
 
 static ALWAYS_INLINE vec vec_load(const REAL *p)

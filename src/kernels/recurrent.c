@@ -1,7 +1,8 @@
 /* recurrent.c - recurrent layers over time: a small matrix product and the cell, step by step.
  *
- * The part of the gates that comes from x was made before, for all steps at once. Rows are worked on
- * independently of each other, in fixed pieces: the bits do not depend on the threads.
+ * The part of the gates that comes from x was made before, for all steps at once. Rows of the batch
+ * know nothing of each other, so each thread takes a few of them through all steps: nobody waits
+ * for anybody, and the bits do not depend on the threads.
  */
 /* SPDX-License-Identifier: MIT */
 #include "recurrent.h"
@@ -46,37 +47,72 @@ static const gr__cell_kernels *cell_of(const gr__recurrence *r)
     return &gr__kernels_for(r->dtype)->cell;
 }
 
+/* --- pieces of the batch --- */
+
+/* PIECE_ROWS: as many as the products have registers for; PIECE_WORK: multiplications that are worth
+ * a thread. */
+enum { PIECE_ROWS = 12, PIECE_WORK = 1 << 19 };
+
+/* An even number of pieces, for two threads to share. */
+static int64_t rows_together(const gr__recurrence *r)
+{
+    const int64_t work = r->steps * r->gates * r->hidden * r->hidden,
+                  least = PIECE_WORK / (work + 1);
+    const int64_t pieces = (r->batch + 2 * PIECE_ROWS - 1) / (2 * PIECE_ROWS) * 2;
+    const int64_t rows = pieces ? (r->batch + pieces - 1) / pieces : 1;
+    return rows > least ? rows : least;
+}
+
+/* --- products: [rows,k] times W_hh or its transpose [k,n], packed once for all steps --- */
+
+size_t gr__recurrence_packed(const gr__recurrence *r)
+{
+    const int64_t h = r->hidden, gates = r->gates * h;
+    const size_t ahead = gr__gemm_packed_size(r->dtype, h, gates);
+    const size_t back = gr__gemm_packed_size(r->dtype, gates, h);
+    return ahead > back ? ahead : back;
+}
+
+/* Over a few rows, whose a and c are given; the rest is the same for all steps. */
+static void multiply(gr__product p, int64_t rows, const void *a, void *c)
+{
+    p.m = rows;
+    p.a.data = a;
+    p.c = c;
+    if (p.add_row) p.add = c;
+    gr__gemm(&p, NULL);
+}
+
 /* --- forwards --- */
 
 typedef void forward_row(const gr__recurrence *r, int64_t t, int64_t n);
 
-typedef struct forward_step {
+typedef struct forward_job {
     const gr__recurrence *r;
     forward_row *row;
-    int64_t t;
-} forward_step;
+    gr__product product;
+} forward_job;
 
 static void forward_rows(void *ctx, int64_t begin, int64_t end)
 {
-    const forward_step *s = ctx;
-    for (int64_t n = begin; n < end; n++) s->row(s->r, s->t, n);
+    const forward_job *j = ctx;
+    const gr__recurrence *r = j->r;
+    for (int64_t k = 0; k < r->steps; k++) {
+        const int64_t t = r->reverse ? r->steps - 1 - k : k;
+        multiply(j->product, end - begin, row_at(r, r->h, 0, begin, 1),
+                 row_at(r, r->s, 0, begin, r->gates));
+        for (int64_t n = begin; n < end; n++) j->row(r, t, n);
+    }
 }
 
-static void forward(const gr__recurrence *r, int gates, forward_row *row)
+static void forward(const gr__recurrence *r, forward_row *row)
 {
-    const int64_t h = r->hidden;
-    for (int64_t k = 0; k < r->steps; k++) {
-        forward_step s = {r, row, r->reverse ? r->steps - 1 - k : k};
-        const gr__product p = {.dtype = r->dtype,
-                               .m = r->batch,
-                               .n = gates * h,
-                               .k = h,
-                               .a = {r->h, h, 1},
-                               .b = {r->w, 1, h},
-                               .c = r->s};
-        gr__gemm(&p, NULL);
-        gr__parallel_for(r->batch, gr__cell_grain(h), forward_rows, &s);
-    }
+    const int64_t h = r->hidden, gates = r->gates * h;
+    const gr__matrix b = {r->w, 1, h}; /* W_hh^T */
+    forward_job j = {r, row, {.dtype = r->dtype, .n = gates, .k = h, .a = {NULL, h, 1}, .b = b}};
+    gr__gemm_pack(r->dtype, h, gates, b, r->packed);
+    j.product.packed = r->packed;
+    gr__parallel_for(r->batch, rows_together(r), forward_rows, &j);
 }
 
 static void rnn_forward_row(const gr__recurrence *r, int64_t t, int64_t n)
@@ -122,55 +158,55 @@ static void gru_forward_row(const gr__recurrence *r, int64_t t, int64_t n)
 
 void gr__rnn_forward(const gr__recurrence *r)
 {
-    forward(r, RNN_GATES, rnn_forward_row);
+    forward(r, rnn_forward_row);
 }
 
 void gr__lstm_forward(const gr__recurrence *r)
 {
-    forward(r, LSTM_GATES, lstm_forward_row);
+    forward(r, lstm_forward_row);
 }
 
 void gr__gru_forward(const gr__recurrence *r)
 {
-    forward(r, GRU_GATES, gru_forward_row);
+    forward(r, gru_forward_row);
 }
 
 /* --- backwards: a row sets its da (and ds) and leaves in dh what does not go through W_hh --- */
 
 typedef void backward_row(const gr__recurrence_grad *g, int64_t t, int64_t n);
 
-typedef struct backward_step {
+typedef struct backward_job {
     const gr__recurrence_grad *g;
     backward_row *row;
-    int64_t t;
-} backward_step;
+    const void *through; /* the cotangent of h_before W_hh^T: da or ds */
+    gr__product product;
+} backward_job;
 
 static void backward_rows(void *ctx, int64_t begin, int64_t end)
 {
-    const backward_step *s = ctx;
-    for (int64_t n = begin; n < end; n++) s->row(s->g, s->t, n);
+    const backward_job *j = ctx;
+    const gr__recurrence *r = &j->g->of;
+    for (int64_t k = 0; k < r->steps; k++) {
+        const int64_t t = r->reverse ? k : r->steps - 1 - k;
+        for (int64_t n = begin; n < end; n++) j->row(j->g, t, n);
+        multiply(j->product, end - begin, row_at(r, j->through, t, begin, r->gates),
+                 row_at(r, j->g->dh, 0, begin, 1));
+    }
 }
 
-/* through: the cotangent of h_before W_hh^T, da or ds. */
-static void backward(const gr__recurrence_grad *g, int gates, const void *through,
-                     backward_row *row)
+static void backward(const gr__recurrence_grad *g, const void *through, backward_row *row)
 {
     const gr__recurrence *r = &g->of;
-    const int64_t h = r->hidden;
-    for (int64_t k = 0; k < r->steps; k++) {
-        backward_step s = {g, row, r->reverse ? k : r->steps - 1 - k};
-        gr__parallel_for(r->batch, gr__cell_grain(h), backward_rows, &s);
-        const gr__product p = {.dtype = r->dtype,
-                               .m = r->batch,
-                               .n = h,
-                               .k = gates * h,
-                               .a = {row_at(r, through, s.t, 0, gates), gates * h, 1},
-                               .b = {r->w, h, 1},
-                               .add = g->dh,
-                               .add_row = h,
-                               .c = g->dh};
-        gr__gemm(&p, NULL);
-    }
+    const int64_t h = r->hidden, gates = r->gates * h;
+    const gr__matrix b = {r->w, h, 1};
+    backward_job j = {g,
+                      row,
+                      through,
+                      {.dtype = r->dtype, .n = h, .k = gates, .a = {NULL, gates, 1}, .b = b}};
+    gr__gemm_pack(r->dtype, gates, h, b, r->packed);
+    j.product.packed = r->packed;
+    j.product.add_row = h; /* to what dh holds */
+    gr__parallel_for(r->batch, rows_together(r), backward_rows, &j);
 }
 
 static void rnn_backward_row(const gr__recurrence_grad *g, int64_t t, int64_t n)
@@ -218,15 +254,15 @@ static void gru_backward_row(const gr__recurrence_grad *g, int64_t t, int64_t n)
 
 void gr__rnn_backward(const gr__recurrence_grad *g)
 {
-    backward(g, RNN_GATES, g->da, rnn_backward_row);
+    backward(g, g->da, rnn_backward_row);
 }
 
 void gr__lstm_backward(const gr__recurrence_grad *g)
 {
-    backward(g, LSTM_GATES, g->da, lstm_backward_row);
+    backward(g, g->da, lstm_backward_row);
 }
 
 void gr__gru_backward(const gr__recurrence_grad *g)
 {
-    backward(g, GRU_GATES, g->ds, gru_backward_row);
+    backward(g, g->ds, gru_backward_row);
 }

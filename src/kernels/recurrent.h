@@ -28,6 +28,7 @@ typedef struct gr__cell_kernels {
 typedef struct gr__recurrence {
     gr_dtype dtype;
     int64_t steps, batch, hidden;
+    int gates; /* G */
     bool reverse, relu;
     const int64_t *lengths; /* [N], each from 0 to T; NULL: T */
     const void *w, *b;      /* W_hh [GH,H]; b_hh [GH] of the GRU */
@@ -35,7 +36,7 @@ typedef struct gr__recurrence {
     void *y;                /* [T,N,H] */
     void *saved;            /* LSTM: [T,N,5H], gates and c; GRU: [T,N,4H], gates */
     void *h, *c;            /* [N,H], the state: the first one, then the last */
-    void *s;                /* [N,GH], scratch */
+    void *s, *packed;       /* scratch: [N,GH] (forwards), gr__recurrence_packed bytes */
 } gr__recurrence;
 
 /* The same backwards; y and saved are read. */
@@ -46,6 +47,9 @@ typedef struct gr__recurrence_grad {
     void *dh, *dc;       /* [N,H], cotangents of the last state, then of the first */
     void *da, *ds;       /* [T,N,GH]; ds of the GRU: of h_before W_hh^T + b_hh */
 } gr__recurrence_grad;
+
+/* Bytes that W_hh takes when packed, either way. */
+size_t gr__recurrence_packed(const gr__recurrence *r);
 
 void gr__rnn_forward(const gr__recurrence *r);
 void gr__lstm_forward(const gr__recurrence *r);

@@ -1,14 +1,15 @@
 /* recurrent_real.c - one row of a recurrent cell, for one dtype and instruction set. */
 /* SPDX-License-Identifier: MIT */
 #include "elementary.h"
+#include "instance.h"
 #include "recurrent.h"
 
-/* y = a + s, or a where there is no s. */
+/* y = a + s, or a where there is no s; y may be a. */
 static ALWAYS_INLINE void cell_sum(int64_t n, const REAL *a, const REAL *s, REAL *y)
 {
     if (s)
         for (int64_t i = 0; i < n; i++) y[i] = a[i] + s[i];
-    else memcpy(y, a, (size_t)n * sizeof *y);
+    else if (y != a) memcpy(y, a, (size_t)n * sizeof *y);
 }
 
 static ALWAYS_INLINE void cell_sigmoid(int64_t n, REAL *y)
@@ -64,15 +65,16 @@ static void lstm_grad_row(int64_t n, const void *gates, const void *c, const voi
                           const void *dy, const void *dh, void *dc, void *da)
 {
     const REAL *i = gates, *f = i + n, *g = f + n, *o = g + n, *before = c, *now = c_out;
-    const REAL *more = dy, *given = dh;
-    REAL *restrict d = da, *restrict dcell = dc;
+    REAL *di = da, *df = di + n, *dg = df + n, *d_o = dg + n, *dcell = dc;
+    cell_sum(n, dh, dy, d_o);
+    APART
     for (int64_t k = 0; k < n; k++) {
-        const REAL t = gr__tanh(now[k]), total = given[k] + (more ? more[k] : 0);
+        const REAL t = gr__tanh(now[k]), total = d_o[k];
         const REAL cell = dcell[k] + total * o[k] * (1 - t * t);
-        d[k] = cell * g[k] * i[k] * (1 - i[k]);
-        d[n + k] = cell * before[k] * f[k] * (1 - f[k]);
-        d[2 * n + k] = cell * i[k] * (1 - g[k] * g[k]);
-        d[3 * n + k] = total * t * o[k] * (1 - o[k]);
+        di[k] = cell * g[k] * i[k] * (1 - i[k]);
+        df[k] = cell * before[k] * f[k] * (1 - f[k]);
+        dg[k] = cell * i[k] * (1 - g[k] * g[k]);
+        d_o[k] = total * t * o[k] * (1 - o[k]);
         dcell[k] = cell * f[k];
     }
 }
@@ -96,17 +98,18 @@ static void gru_row(int64_t n, const void *a, const void *s, const void *b, cons
 static void gru_grad_row(int64_t n, const void *gates, const void *h, const void *dy, void *dh,
                          void *da, void *ds)
 {
-    const REAL *r = gates, *z = r + n, *fresh = z + n, *inner = fresh + n, *before = h, *more = dy;
-    REAL *restrict d = da, *restrict e = ds, *restrict state = dh;
+    const REAL *r = gates, *z = r + n, *fresh = z + n, *inner = fresh + n, *before = h;
+    REAL *dr = da, *dz = dr + n, *dn = dz + n, *through = (REAL *)ds + 2 * n, *state = dh;
+    cell_sum(n, dh, dy, state);
+    APART
     for (int64_t k = 0; k < n; k++) {
-        const REAL total = state[k] + (more ? more[k] : 0);
+        const REAL total = state[k];
         const REAL new = total *(1 - z[k]) * (1 - fresh[k] * fresh[k]);
-        const REAL reset = new *inner[k] * r[k] * (1 - r[k]);
-        const REAL update = total * (before[k] - fresh[k]) * z[k] * (1 - z[k]);
-        d[k] = e[k] = reset;
-        d[n + k] = e[n + k] = update;
-        d[2 * n + k] = new;
-        e[2 * n + k] = new *r[k];
+        dr[k] = new *inner[k] * r[k] * (1 - r[k]);
+        dz[k] = total * (before[k] - fresh[k]) * z[k] * (1 - z[k]);
+        dn[k] = new;
+        through[k] = new *r[k];
         state[k] = total * z[k];
     }
+    memcpy(ds, da, 2 * (size_t)n * sizeof(REAL));
 }

@@ -140,8 +140,6 @@ static gr_status sequence_forward(gr_exec *e)
     r.y = e->out[0].data;
     r.h = e->out[1].data;
     r.saved = e->out[2].data;
-    r.s = gr__row_scratch(e, &r, GATES);
-    if (!r.s) return GR_ERR_MEMORY;
     gr__copy_value(&e->in[2], &e->out[1]);
     gr__gru_forward(&r);
     return GR_OK;

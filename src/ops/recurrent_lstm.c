@@ -141,8 +141,6 @@ static gr_status sequence_forward(gr_exec *e)
     r.h = e->out[1].data;
     r.c = e->out[2].data;
     r.saved = e->out[3].data;
-    r.s = gr__row_scratch(e, &r, GATES);
-    if (!r.s) return GR_ERR_MEMORY;
     gr__copy_value(&e->in[2], &e->out[1]);
     gr__copy_value(&e->in[3], &e->out[2]);
     gr__lstm_forward(&r);

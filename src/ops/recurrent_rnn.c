@@ -146,8 +146,6 @@ static gr_status sequence_forward(gr_exec *e)
     r.a = e->in[0].data;
     r.y = e->out[0].data;
     r.h = e->out[1].data;
-    r.s = gr__row_scratch(e, &r, 1);
-    if (!r.s) return GR_ERR_MEMORY;
     gr__copy_value(&e->in[2], &e->out[1]);
     gr__rnn_forward(&r);
     return GR_OK;

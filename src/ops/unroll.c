@@ -68,22 +68,32 @@ bool gr__sequence_infer(gr_infer *c, const char *what, int width, int gates, int
 
 /* --- kernels --- */
 
+static gr_status take_scratch(gr_exec *e, gr__recurrence *r)
+{
+    size_t gates = (size_t)(r->batch * r->gates * r->hidden) * gr_dtype_size(r->dtype);
+    r->s = gr_exec_scratch(e, gates + 1);
+    r->packed = gr_exec_scratch(e, gr__recurrence_packed(r) + 1);
+    return r->s && r->packed ? GR_OK : GR_ERR_MEMORY;
+}
+
 gr_status gr__sequence_of(gr_exec *e, int required, gr__recurrence *r)
 {
-    const gr_shape *x = e->in[0].shape;
+    const gr_shape *x = e->in[0].shape, *w = e->in[1].shape;
     const gr__recurrent_attrs *a = e->attrs;
     *r = (gr__recurrence){
         .dtype = e->in[0].dtype,
         .steps = x->dim[0],
         .batch = x->dim[1],
-        .hidden = e->in[1].shape->dim[1],
+        .hidden = w->dim[1],
+        .gates = w->dim[1] ? (int)(w->dim[0] / w->dim[1]) : 0,
         .reverse = a->reverse,
         .relu = a->nonlinearity == GR_RNN_RELU,
         .w = e->in[1].data,
     };
-    if (e->n_in == required) return GR_OK;
+    if (e->n_in == required) return take_scratch(e, r);
     r->lengths = e->in[required].data;
-    return gr__check_index(e, required, "lengths", r->steps + 1);
+    gr_status status = gr__check_index(e, required, "lengths", r->steps + 1);
+    return status ? status : take_scratch(e, r);
 }
 
 double gr__sequence_flops(const gr_exec *e)
@@ -91,12 +101,6 @@ double gr__sequence_flops(const gr_exec *e)
     const gr_shape *first = e->in[0].shape;
     double rows = (double)first->dim[0] * (double)first->dim[1];
     return 2 * rows * (double)gr_shape_numel(e->in[1].shape);
-}
-
-void *gr__row_scratch(gr_exec *e, const gr__recurrence *r, int gates)
-{
-    size_t rows = (size_t)r->batch * (size_t)gates * (size_t)r->hidden;
-    return gr_exec_scratch(e, rows * gr_dtype_size(r->dtype) + 1);
 }
 
 void gr__copy_value(const gr_value *from, gr_value *to)

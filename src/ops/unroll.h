@@ -28,10 +28,9 @@ typedef struct gr__sizes {
 } gr__sizes;
 bool gr__sequence_infer(gr_infer *c, const char *what, int width, int gates, int required,
                         gr__sizes *s);
-/* What all sequences have in common; lengths are checked. */
+/* What all sequences have in common, with scratch; lengths are checked. */
 gr_status gr__sequence_of(gr_exec *e, int required, gr__recurrence *r);
 double gr__sequence_flops(const gr_exec *e); /* of the products with w_hh, which rule */
-void *gr__row_scratch(gr_exec *e, const gr__recurrence *r, int gates); /* [N, gates H] or NULL */
 void gr__copy_value(const gr_value *from, gr_value *to);
 /* The part of w_hh's cotangent that all steps make: d^T h_before, d being [T,N,GH]. */
 gr_tensor *gr__weight_cotangent(const gr_pullback *p, gr_tensor *d, gr_tensor *y, gr_tensor *h0,
