@@ -23,6 +23,7 @@
 
 /* These stand on the ones above. */
 #include "attention_real.c"
+#include "cross_entropy_real.c"
 #include "patches_real.c"
 #include "standardize_channels_real.c"
 #include "stream_real.c"

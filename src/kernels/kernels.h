@@ -42,8 +42,9 @@ typedef struct gr__kernels {
     /* softmax_real.c */
     void (*softmax)(gr__softmax *s);
     void (*softmax_grad)(gr__softmax_grad *s);
+    /* cross_entropy_real.c */
     void (*cross_entropy)(const gr__cross_entropy *c, double *loss);
-    void (*cross_entropy_grad)(const gr__cross_entropy *c, const double *scale, void *dx);
+    void (*cross_entropy_grad)(const gr__cross_entropy *c, const double *scale);
     /* standardize_real.c, standardize_channels_real.c */
     void (*standardize_rows)(gr__standardize *s);
     void (*standardize_rows_grad)(gr__standardize_grad *s);

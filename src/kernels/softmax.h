@@ -26,7 +26,7 @@ typedef struct gr__softmax_grad {
  * smoothing / classes; 0 where the target is *ignored. */
 typedef struct gr__cross_entropy {
     int64_t rows, classes;
-    const void *x;          /* [rows, classes] */
+    void *x;                /* [rows, classes]; backwards its gradient takes its place */
     const int64_t *target;  /* [rows], each within [0, classes) or ignored */
     const int64_t *ignored; /* NULL: none */
     double smoothing;

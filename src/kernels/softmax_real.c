@@ -1,4 +1,4 @@
-/* softmax_real.c - softmax and cross-entropy, for one dtype and instruction set.
+/* softmax_real.c - softmax along one axis, for one dtype and instruction set.
  *
  * The largest element is taken off before exp, so that nothing overflows and the sum is at least
  * 1. Sums add in REAL over short stretches and in double across them. Where a logarithm follows, the
@@ -11,6 +11,7 @@
 #include "softmax.h"
 
 enum {
+    SOFTMAX_VECS = 4, /* added side by side */
     SOFTMAX_LANES = 16,
     SOFTMAX_STRETCH = 1024, /* terms added in REAL */
     SOFTMAX_COLUMNS = 128   /* columns worked on at a time where the axis is not the last */
@@ -24,38 +25,47 @@ static int64_t softmax_grain(int64_t n)
 
 /* --- rows: the axis is the innermost one --- */
 
+static ALWAYS_INLINE vec softmax_larger(const REAL *x, vec most)
+{
+    const vec v = vec_load(x);
+    return vec_choose(v > most, v, most);
+}
+
 /* NaN may be passed over: it then turns up in the sum. */
 static REAL softmax_max(const REAL *x, int64_t n)
 {
-    REAL lane[SOFTMAX_LANES], most;
-    for (int l = 0; l < SOFTMAX_LANES; l++) lane[l] = (REAL)-INFINITY;
+    const vec none = (vec){0} - (REAL)INFINITY;
+    vec most[SOFTMAX_VECS] = {none, none, none, none};
+    REAL lane[VEC_LANES], largest = (REAL)-INFINITY;
     int64_t i = 0;
-    for (; i + SOFTMAX_LANES <= n; i += SOFTMAX_LANES)
-        for (int l = 0; l < SOFTMAX_LANES; l++) lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-    for (int l = 0; i < n; i++, l++) lane[l] = x[i] > lane[l] ? x[i] : lane[l];
-    most = lane[0];
-    for (int l = 1; l < SOFTMAX_LANES; l++) most = lane[l] > most ? lane[l] : most;
-    return most;
+    for (; i + SOFTMAX_VECS * VEC_LANES <= n; i += SOFTMAX_VECS * VEC_LANES) {
+        UNROLL
+        for (int v = 0; v < SOFTMAX_VECS; v++)
+            most[v] = softmax_larger(x + i + v * VEC_LANES, most[v]);
+    }
+    for (; i + VEC_LANES <= n; i += VEC_LANES) most[0] = softmax_larger(x + i, most[0]);
+    for (int v = 1; v < SOFTMAX_VECS; v++)
+        most[0] = vec_choose(most[v] > most[0], most[v], most[0]);
+    vec_store(lane, most[0]);
+    for (int l = 0; l < VEC_LANES; l++) largest = lane[l] > largest ? lane[l] : largest;
+    for (; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+    return largest;
 }
 
 static double softmax_sum(const REAL *x, int64_t n)
 {
-    REAL lane[SOFTMAX_LANES] = {0};
+    vec sum[SOFTMAX_VECS] = {{0}};
+    REAL lane[SOFTMAX_VECS * VEC_LANES];
     double total = 0;
     int64_t i = 0;
-    for (; i + SOFTMAX_LANES <= n; i += SOFTMAX_LANES)
-        for (int l = 0; l < SOFTMAX_LANES; l++) lane[l] += x[i + l];
-    for (int l = 0; i < n; i++, l++) lane[l] += x[i];
-    for (int l = 0; l < SOFTMAX_LANES; l++) total += (double)lane[l];
-    return total;
-}
-
-/* As softmax_sum, in stretches. */
-static double softmax_total(const REAL *x, int64_t n)
-{
-    double total = 0;
-    for (int64_t i = 0; i < n; i += SOFTMAX_STRETCH)
-        total += softmax_sum(x + i, n - i < SOFTMAX_STRETCH ? n - i : SOFTMAX_STRETCH);
+    for (; i + SOFTMAX_VECS * VEC_LANES <= n; i += SOFTMAX_VECS * VEC_LANES) {
+        UNROLL
+        for (int v = 0; v < SOFTMAX_VECS; v++) sum[v] += vec_load(x + i + v * VEC_LANES);
+    }
+    for (; i + VEC_LANES <= n; i += VEC_LANES) sum[0] += vec_load(x + i);
+    memcpy(lane, sum, sizeof lane);
+    for (int l = 0; l < SOFTMAX_VECS * VEC_LANES; l++) total += (double)lane[l];
+    for (; i < n; i++) total += (double)x[i];
     return total;
 }
 
@@ -239,77 +249,4 @@ static void softmax(gr__softmax *s)
 static void softmax_grad(gr__softmax_grad *s)
 {
     softmax_tasks(s->outer, s->n, s->inner, softmax_grad_rows, softmax_grad_columns, s);
-}
-
-/* --- cross-entropy: -log softmax(x)[target] = log sum exp(x - most) - (x[target] - most) --- */
-
-typedef struct cross_entropy_job {
-    const gr__cross_entropy *c;
-    double *loss;        /* [rows] */
-    const double *scale; /* [rows] */
-    REAL *dx;
-} cross_entropy_job;
-
-static int cross_entropy_skips(const gr__cross_entropy *c, int64_t row)
-{
-    return c->ignored && c->target[row] == *c->ignored;
-}
-
-/* The mean over all classes of x_j - most. */
-static double cross_entropy_below(const REAL *x, REAL most, int64_t n)
-{
-    double total = 0;
-    for (int64_t i = 0; i < n; i++) total += (double)(x[i] - most);
-    return total / (double)n;
-}
-
-static void cross_entropy_rows(void *ctx, int64_t begin, int64_t end)
-{
-    const cross_entropy_job *job = ctx;
-    const gr__cross_entropy *c = job->c;
-    for (int64_t row = begin; row < end; row++) {
-        const REAL *x = (const REAL *)c->x + row * c->classes;
-        job->loss[row] = 0;
-        if (cross_entropy_skips(c, row)) continue;
-        REAL most = softmax_max(x, c->classes);
-        double right = (double)(x[c->target[row]] - most);
-        if (c->smoothing != 0)
-            right += c->smoothing * (cross_entropy_below(x, most, c->classes) - right);
-        job->loss[row] = softmax_log_sum(x, most, c->classes) - right;
-    }
-}
-
-/* The loss of each row, as double. */
-static void cross_entropy(const gr__cross_entropy *c, double *loss)
-{
-    cross_entropy_job job = {.c = c, .loss = loss};
-    gr__parallel_for(c->rows, softmax_grain(c->classes), cross_entropy_rows, &job);
-}
-
-static void cross_entropy_grad_rows(void *ctx, int64_t begin, int64_t end)
-{
-    const cross_entropy_job *job = ctx;
-    const gr__cross_entropy *c = job->c;
-    const REAL spread = (REAL)(c->smoothing / (double)c->classes);
-    for (int64_t row = begin; row < end; row++) {
-        const REAL *x = (const REAL *)c->x + row * c->classes;
-        REAL *dx = job->dx + row * c->classes;
-        if (cross_entropy_skips(c, row)) {
-            for (int64_t i = 0; i < c->classes; i++) dx[i] = 0;
-            continue;
-        }
-        REAL *right = &dx[c->target[row]];
-        double total = softmax_exp(x, softmax_max(x, c->classes), c->classes, dx);
-        const REAL factor = (REAL)(1 / total), scale = (REAL)job->scale[row];
-        *right = 0; /* p - 1 as minus the others: no difference of two numbers near 1 */
-        *right = (REAL)(c->smoothing * total - softmax_total(dx, c->classes));
-        for (int64_t i = 0; i < c->classes; i++) dx[i] = (dx[i] * factor - spread) * scale;
-    }
-}
-
-/* dx = scale[row] (softmax(x) - q). */
-static void cross_entropy_grad(const gr__cross_entropy *c, const double *scale, void *dx)
-{
-    cross_entropy_job job = {.c = c, .scale = scale, .dx = dx};
-    gr__parallel_for(c->rows, softmax_grain(c->classes), cross_entropy_grad_rows, &job);
 }

@@ -103,11 +103,10 @@ static void turn_all(const gr__along *a, const gr_value *like, const void *from,
     gr__parallel_for(a->outer * pieces, 16384 / (a->n * TURN + 1) + 1, turn, &job);
 }
 
-/* Fills c with rows of classes, turned where the classes are not the last axis. */
-static gr_status rows_and_targets(gr_exec *e, gr__cross_entropy *c)
+/* Fills c with rows of classes, turned where the classes are not the last axis; x has the logits. */
+static gr_status rows_and_targets(gr_exec *e, const gr_value *x, gr__cross_entropy *c)
 {
     const gr_cross_entropy_options *o = e->attrs;
-    const gr_value *x = &e->in[0];
     gr__along a = gr__along_axis(x->shape, gr__class_axis(x->shape));
     *c = (gr__cross_entropy){a.outer * a.inner, a.n, x->data, e->in[1].data,
                              o->ignore ? &o->ignore_index : NULL, o->label_smoothing};
@@ -141,7 +140,7 @@ static gr_status cross_entropy_forward(gr_exec *e)
 {
     gr_reduction reduction = ((const gr_cross_entropy_options *)e->attrs)->reduction;
     gr__cross_entropy c;
-    gr_status status = rows_and_targets(e, &c);
+    gr_status status = rows_and_targets(e, &e->in[0], &c);
     if (status) return status;
     double total = 0, *loss = gr_exec_scratch(e, (size_t)c.rows * sizeof *loss + 1);
     if (!loss) return GR_ERR_MEMORY;
@@ -229,20 +228,19 @@ static void row_scales(const gr_exec *e, const gr__cross_entropy *c, double *sca
         scale[i] = gr__get_scalar((const char *)dy->data + (size_t)i * step, dy->dtype) / n;
 }
 
+/* The gradient takes the place of the logits, which nobody else reads as a rule. */
 static gr_status cross_entropy_grad_forward(gr_exec *e)
 {
-    const gr_value *x = &e->in[0], *dx = &e->out[0];
+    const gr_value *x = &e->out[0];
     gr__along a = gr__along_axis(x->shape, gr__class_axis(x->shape));
     gr__cross_entropy c;
-    gr_status status = rows_and_targets(e, &c);
+    gr_status status = rows_and_targets(e, x, &c);
     if (status) return status;
-    size_t bytes = (size_t)gr_shape_numel(x->shape) * gr_dtype_size(x->dtype);
     double *scale = gr_exec_scratch(e, (size_t)c.rows * sizeof *scale + 1);
-    void *rows = a.inner == 1 ? dx->data : gr_exec_scratch(e, bytes + 1);
-    if (!scale || !rows) return GR_ERR_MEMORY;
+    if (!scale) return GR_ERR_MEMORY;
     row_scales(e, &c, scale);
-    gr__kernels_for(x->dtype)->cross_entropy_grad(&c, scale, rows);
-    if (a.inner != 1) turn_all(&a, x, rows, dx->data, true);
+    gr__kernels_for(x->dtype)->cross_entropy_grad(&c, scale);
+    if (a.inner != 1) turn_all(&a, x, c.x, x->data, true);
     return GR_OK;
 }
 
@@ -302,6 +300,7 @@ static const gr_op cross_entropy_grad_op = {
     .derivation = "through softmax, whose Jacobian is diag(p) - p p^T: dx_n = (w/N) p_n (dz_n - "
                   "sum_j dz_nj p_nj); linear in w: dw = sum dz (p - e) / N",
     .n_in = 3,
+    .flags = GR_OP_INPLACE,
     .reads = GR_READS_IN(0) | GR_READS_IN(1) | GR_READS_IN(2),
     .attrs_size = sizeof(gr_cross_entropy_options),
     .fields = cross_entropy_fields,
