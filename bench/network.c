@@ -3,6 +3,32 @@
 #include "workload.h"
 
 #include <math.h>
+#include <string.h>
+
+/* --- weights and batches that every program can make --- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), k = strlen(end);
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
+/* Matrices and kernels in (-1/sqrt(fan_in), 1/sqrt(fan_in)), weights of norms around 1, biases
+ * around 0. */
+static void fill_model(gr_model *m)
+{
+    for (int i = 0; i < gr_model_params(m); i++) {
+        gr_param *p = gr_model_param(m, i);
+        const char *name = gr_model_param_name(m, i);
+        const gr_shape *shape = gr_param_shape(p);
+        const int64_t n = gr_shape_numel(shape);
+        const double bound = shape->rank > 1 ? 1 / sqrt((double)(n / shape->dim[0])) : 0.1;
+        float *w = gr_param_write(p);
+        fill_uniform(w, name_stream(name), n, bound);
+        if (shape->rank == 1 && ends_with(name, "weight"))
+            for (int64_t k = 0; k < n; k++) w[k] += 1;
+    }
+}
 
 static void *make_content(const content *c, uint64_t stream)
 {
@@ -17,7 +43,6 @@ static void *make_content(const content *c, uint64_t stream)
     return numbers;
 }
 
-/* Gives the job its network, with weights and batches that every program can make. */
 void set_network(job *j, gr_model *m, gr_module *root, gr_optimizer *optimizer)
 {
     j->model = m;
@@ -30,6 +55,8 @@ void set_network(job *j, gr_model *m, gr_module *root, gr_optimizer *optimizer)
             j->t[b] = make_content(&j->workload->target, TARGET_STREAM + (uint64_t)b);
     }
 }
+
+/* --- steps --- */
 
 static gr_tensor *borrow(job *j, const content *c, const void *data)
 {

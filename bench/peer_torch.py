@@ -24,7 +24,7 @@ PIECE = 1 << 16  # numbers made at a time, so that making them is not what takes
 # --- numbers that every program can make ---
 
 def bits(stream, start, n):
-    """The upper 24 bits of SplitMix64 of (stream << 32) + i, as in fill.c."""
+    """The upper 24 bits of SplitMix64 of (stream << 32) + i, as in numbers.c."""
     with np.errstate(over="ignore"):
         i = np.uint64(start) + np.arange(n, dtype=np.uint64)
         z = (np.uint64(stream << 32) + i) * np.uint64(0x9E3779B97F4A7C15)

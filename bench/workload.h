@@ -3,6 +3,8 @@
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
 
+#include "numbers.h"
+
 #include <gradus/graph.h>
 #include <gradus/nn.h>
 #include <gradus/ops.h>
@@ -10,10 +12,7 @@
 
 enum {
     BATCHES = 8, /* distinct ones, used in turn */
-    PARAMS = 3,
-    PARAM_STREAM = 100,
-    INPUT_STREAM = 200,
-    TARGET_STREAM = 300
+    PARAMS = 3
 };
 
 typedef struct job job;
@@ -47,17 +46,10 @@ struct job {
 extern const workload image_workloads[], sequence_workloads[], function_workloads[],
     convolution_workloads[]; /* the last of each has no name */
 
-/* --- numbers that every program can make (fill.c) --- */
-
-void *allocate(size_t bytes); /* ends the program when memory is out */
-void fill_uniform(float *x, uint64_t stream, int64_t n, double bound); /* in [-bound, bound) */
-void fill_indices(int64_t *t, uint64_t stream, int64_t n, int64_t below);
-void fill_model(gr_model *m);                  /* all parameters, by their names */
-double fingerprint(const float *x, int64_t n); /* of an array: mean of |x_i| (1 + i % 7) */
-
 /* --- networks (network.c) --- */
 
-void set_network(job *j, gr_model *m, gr_module *root, gr_optimizer *optimizer);
+void set_network(job *j, gr_model *m, gr_module *root,
+                 gr_optimizer *optimizer); /* and weights, batches */
 double train_step(job *j, int i);
 double train_result(job *j); /* the loss on batch 0 */
 double infer_step(job *j, int i);

@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 BENCH = Path(os.environ["BENCH"])
 sys.path.insert(0, str(BENCH))
 
-from compare import page, results, table  # noqa: E402
+from compare import foreign, page, results, table  # noqa: E402
+from compare import programs as programs_of  # noqa: E402
 from compare.workloads import WORKLOADS, Workload  # noqa: E402
 
 PEAK = {"threads": 1, "fma_gflops": {"avx2": 100.0}, "openblas_gflops": 80.0,
@@ -180,6 +181,12 @@ class Running(unittest.TestCase):
         done, report = self.run_it("--workloads", "mlp")
         self.assertEqual((done.returncode, len(report["failures"])), (1, 1))
 
+    def test_a_library_that_does_not_compile_costs_nothing_else(self):
+        done, report = self.run_it("--workloads", "mlp", "--kann", str(self.build))
+        self.assertEqual(done.returncode, 1)
+        self.assertTrue(report["failures"][0].startswith("KANN: "), report["failures"])
+        self.assertEqual(len(report["results"]), 1)
+
     def test_without_peaks_there_are_no_floors(self):
         self.program("machine", "#!/bin/sh\nexit 1\n")
         done, report = self.run_it("--workloads", "mlp")
@@ -193,6 +200,11 @@ class Running(unittest.TestCase):
 
 
 class Names(unittest.TestCase):
+    def test_other_libraries_have_only_workloads_that_there_are(self):
+        named = {w for library in foreign.LIBRARIES for w in library.workloads}
+        self.assertLessEqual(named, set(WORKLOADS))
+        self.assertLessEqual({w for p in programs_of.peers() for w in p.only}, set(WORKLOADS))
+
     def test_the_program_has_every_workload(self):
         listed = subprocess.run([os.environ["WORKLOADS"], "--list"], stdout=subprocess.PIPE,
                                 text=True, check=True).stdout.split()
