@@ -1,13 +1,13 @@
 /* bf16.h - products of float32 matrices and images whose operands are rounded to bfloat16.
  *
- * A product c[i][j] = sum_k a[i][k] b[k][j] is computed from panels. A panel holds 16 rows of a (or
- * columns of b) as units of two neighbours along k, rounded to nearest even:
+ * A product c[i][j] = sum_k a[i][k] b[k][j] is computed from units: two numbers along k, rounded to
+ * nearest even, in 32 bits. A panel holds those of 16 rows of a (or columns of b) together:
  *
- *   panel[k / 2][i] = (x[i][k], x[i][k+1])        32 bits; zeros beyond the last row and k
+ *   panel[k / 2][i] = (x[i][k], x[i][k+1])        zeros beyond the last row and the last k
  *
  * so that one instruction multiplies 16 units by one unit and adds both products to 16 sums in
- * float32. Packing rounds: no bfloat16 array is ever written but the panels. As the instruction
- * does, it takes numbers below 1.2e-38 for zero.
+ * float32. Packing rounds: there is no pass of conversion. As the instruction does, it takes
+ * numbers below 1.2e-38 for zero.
  */
 /* SPDX-License-Identifier: MIT */
 #ifndef GR__BF16_H
@@ -18,35 +18,85 @@
 #include <stdbool.h>
 
 enum {
-    GR__BF16_LANES = 16,    /* rows or columns of a panel */
-    GR__BF16_ROWS = 8,      /* of a tile of c */
-    GR__BF16_COLUMNS = 48,  /* of a tile of c, at most: three panels */
-    GR__BF16_PAIRS = 128    /* units along k of a tile: its panels of b fit a first-level cache */
+    GR__BF16_LANES = 16,  /* rows or columns of a panel */
+    GR__BF16_ROWS = 8,    /* of a tile of c */
+    GR__BF16_VECTORS = 3, /* of columns of a tile of c, at most */
+    GR__BF16_COLUMNS = GR__BF16_VECTORS * GR__BF16_LANES,
+    GR__BF16_UNITS = 128 /* along k of a tile: its columns of b fit a first-level cache */
 };
 
 /* --- what an instruction set provides --- */
 
-/* Up to 16 rows (or columns) of n elements each, element k of row i at x[i * row + k * step]. */
+/* Units of up to 16 rows: the first half of unit u of row i is x[i * row + u * step], the other is
+ * `second` behind it, or 0 from unit `whole` on. */
 typedef struct gr__bf16_source {
     const float *x;
-    int64_t row, step, rows, n;
+    int64_t row, step, second;
+    int64_t rows, units, whole;
 } gr__bf16_source;
 
-/* c[i][j] (+)= sum over pairs of a[i] . b[j]: a unit of row i is a_step bytes from the next, and
- * panels of b are b_panel units apart. */
+/* Neighbours in a row of planes of units that become neighbours in a row of a gather. */
+typedef struct gr__bf16_segment {
+    int64_t from, to, count;
+} gr__bf16_segment;
+
+/* Row k of y: of each segment, from[offset[k] + segment.from ...]. */
+typedef struct gr__bf16_gather {
+    const uint32_t *from;
+    const int64_t *offset;
+    int64_t rows;
+    const gr__bf16_segment *segment;
+    int64_t segments;
+    uint32_t *y; /* may be written up to 15 units beyond the end */
+    int64_t y_step;
+} gr__bf16_gather;
+
+/* Rows of pairs of images as rows of units: element j of a row is at `stride` times j; zeros before
+ * column `begin` and from column `end` of the `pitch` on. */
+typedef struct gr__bf16_plane {
+    const float *x, *second; /* column `begin` of the first row; second may be NULL */
+    int64_t row, stride;     /* from a row to the next */
+    int64_t rows, begin, end, pitch;
+    uint32_t *y;
+} gr__bf16_plane;
+
+/* c[i][j] (+)= sum of a[i] . b[j]: a unit of row i is a_step bytes from the next; vectors of
+ * columns of b are at b[j] + k * b_step, or with an offset at b[j] + offset[k]. */
 typedef struct gr__bf16_tile {
-    const char *a[GR__BF16_ROWS];
-    const uint32_t *b;
+    const void *a[GR__BF16_ROWS];
+    const uint32_t *b[GR__BF16_VECTORS];
+    const int64_t *offset;
     float *c;
-    int64_t a_step, b_panel, ldc;
-    int64_t pairs, rows, columns;
+    int64_t a_step, b_step, ldc;
+    int64_t units, rows, columns;
     bool add;
 } gr__bf16_tile;
 
+/* y[j][i] = sum over parts of x[i][j]: up to 16 x 16 of them. */
+typedef struct gr__bf16_turn {
+    const float *x;
+    int64_t x_step, part, parts; /* part: elements from one to the next */
+    float *y;
+    int64_t y_step, rows, columns; /* of y */
+} gr__bf16_turn;
+
 typedef struct gr__bf16_kernels {
-    void (*pack)(const gr__bf16_source *s, uint32_t *panel); /* (n + 1) / 2 rows of 16 units */
+    bool (*pack)(const gr__bf16_source *s, uint32_t *panel); /* whether all are finite */
+    void (*plane)(const gr__bf16_plane *p);
+    void (*gather)(const gr__bf16_gather *g);
     void (*tile)(const gr__bf16_tile *t);
+    void (*turn)(const gr__bf16_turn *t);
 } gr__bf16_kernels;
+
+static inline int64_t gr__up_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline int64_t gr__least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* Of the instruction set in use; NULL where it has no fast bfloat16. */
 const gr__bf16_kernels *gr__bf16(void);

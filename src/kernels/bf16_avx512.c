@@ -8,7 +8,7 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
-enum { LANES = GR__BF16_LANES, ROWS = GR__BF16_ROWS };
+enum { LANES = GR__BF16_LANES, ROWS = GR__BF16_ROWS, VECTORS = GR__BF16_VECTORS };
 
 /* --- packing --- */
 
@@ -17,25 +17,42 @@ static ALWAYS_INLINE __mmask16 first(int64_t n)
     return n >= LANES ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
 }
 
+/* Whether all 32 numbers are finite: not all bits of an exponent are set. */
+static ALWAYS_INLINE bool finite_units(__m512i units)
+{
+    const __m512i exponent = _mm512_set1_epi16(0x7f80);
+    return _mm512_cmpeq_epi16_mask(_mm512_and_si512(units, exponent), exponent) == 0;
+}
+
 /* 16 of x and 16 of y, rounded: the lower and the upper half. */
-static ALWAYS_INLINE __m512i round_pair(__m512 x, __m512 y)
+static ALWAYS_INLINE __m512i round_both(__m512 x, __m512 y)
 {
     return (__m512i)_mm512_cvtne2ps_pbh(y, x);
 }
 
-/* Lanes are neighbours in memory: elements k and k + 1 of all rows are two vectors. */
-static void pack_across(const gr__bf16_source *s, uint32_t *panel)
+/* 16 units (x[i], y[i]). */
+static ALWAYS_INLINE __m512i units_of(__m512 x, __m512 y)
 {
-    static const uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                       8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-    const __m512i interleave = _mm512_loadu_si512(order);
+    static const uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                       21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                       11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return _mm512_permutexvar_epi16(_mm512_loadu_si512(order), round_both(x, y));
+}
+
+/* Rows are neighbours in memory: both halves of a unit of all rows are vectors. */
+static bool pack_across(const gr__bf16_source *s, uint32_t *panel)
+{
     const __mmask16 used = first(s->rows);
-    for (int64_t k = 0; k < s->n; k += 2, panel += LANES) {
-        const float *x = s->x + k * s->step;
+    bool finite = true;
+    for (int64_t u = 0; u < s->units; u++, panel += LANES) {
+        const float *x = s->x + u * s->step;
         __m512 low = _mm512_maskz_loadu_ps(used, x), high = _mm512_setzero_ps();
-        if (k + 1 < s->n) high = _mm512_maskz_loadu_ps(used, x + s->step);
-        _mm512_storeu_si512(panel, _mm512_permutexvar_epi16(interleave, round_pair(low, high)));
+        if (u < s->whole) high = _mm512_maskz_loadu_ps(used, x + s->second);
+        const __m512i units = units_of(low, high);
+        finite &= finite_units(units);
+        _mm512_storeu_si512(panel, units);
     }
+    return finite;
 }
 
 /* v[i] lane j becomes v[j] lane i, of 32 bits. */
@@ -68,48 +85,162 @@ static ALWAYS_INLINE void transpose(__m512i v[LANES])
     }
 }
 
-/* Elements of a row are neighbours in memory: 16 units of 16 rows at a time are turned. */
-static void pack_along(const gr__bf16_source *s, uint32_t *panel)
+/* Up to 16 units, so many of them whole, whose halves alternate in memory. */
+static ALWAYS_INLINE __m512i along(const float *x, int64_t units, int64_t whole)
 {
-    for (int64_t k = 0; k < s->n; k += 2 * LANES) {
-        const __mmask16 low = first(s->n - k), high = first(s->n - k - LANES);
+    const int64_t n = units + whole;
+    return round_both(_mm512_maskz_loadu_ps(first(n), x),
+                      _mm512_maskz_loadu_ps(first(n - LANES), x + LANES));
+}
+
+/* The same where all first halves are neighbours in memory, and all others. */
+static ALWAYS_INLINE __m512i apart(const float *x, int64_t second, int64_t units, int64_t whole)
+{
+    const __m512 high = _mm512_maskz_loadu_ps(first(whole), whole > 0 ? x + second : x);
+    return units_of(_mm512_maskz_loadu_ps(first(units), x), high);
+}
+
+/* 16 units of 16 rows at a time are turned. */
+static ALWAYS_INLINE bool pack_turned(const gr__bf16_source *s, const bool alternate,
+                                      uint32_t *panel)
+{
+    bool finite = true;
+    for (int64_t u = 0; u < s->units; u += LANES, panel += LANES * LANES) {
         __m512i v[LANES];
         UNROLL
         for (int i = 0; i < LANES; i++) {
-            const float *x = s->x + (i < s->rows ? i * s->row : 0) + k;
-            v[i] = round_pair(_mm512_maskz_loadu_ps(i < s->rows ? low : 0, x),
-                              _mm512_maskz_loadu_ps(i < s->rows ? high : 0, x + LANES));
+            const float *x = s->x + (i < s->rows ? i * s->row : 0) + u * s->step;
+            const int64_t units = i < s->rows ? s->units - u : 0;
+            const int64_t whole = i < s->rows ? s->whole - u : 0;
+            v[i] = alternate ? along(x, units, whole) : apart(x, s->second, units, whole);
+            finite &= finite_units(v[i]);
         }
         transpose(v);
-        int64_t pairs = (s->n - k + 1) / 2;
-        for (int i = 0; i < LANES && i < pairs; i++, panel += LANES)
-            _mm512_storeu_si512(panel, v[i]);
+        for (int i = 0; i < LANES && u + i < s->units; i++)
+            _mm512_storeu_si512(panel + i * LANES, v[i]);
     }
+    return finite;
 }
 
-/* Any strides: by way of two rows. */
-static void pack_any(const gr__bf16_source *s, uint32_t *panel)
+/* Any strides: by way of rows that are neighbours. */
+static bool pack_any(const gr__bf16_source *s, uint32_t *panel)
 {
-    for (int64_t k = 0; k < s->n; k += 2, panel += LANES) {
+    bool finite = true;
+    for (int64_t u = 0; u < s->units; u++, panel += LANES) {
         float x[2][LANES] = {{0}};
-        const gr__bf16_source rows = {x[0], 1, LANES, LANES, 2};
-        for (int64_t j = 0; j < 2 && k + j < s->n; j++)
-            for (int64_t i = 0; i < s->rows; i++) x[j][i] = s->x[i * s->row + (k + j) * s->step];
-        pack_across(&rows, panel);
+        const gr__bf16_source rows = {x[0], 1, 2 * LANES, LANES, LANES, 1, 1};
+        for (int half = 0; half < (u < s->whole ? 2 : 1); half++)
+            for (int64_t i = 0; i < s->rows; i++)
+                x[half][i] = s->x[i * s->row + u * s->step + half * s->second];
+        finite &= pack_across(&rows, panel);
+    }
+    return finite;
+}
+
+static bool pack(const gr__bf16_source *s, uint32_t *panel)
+{
+    if (s->row == 1) return pack_across(s, panel);
+    if (s->step == 2 && s->second == 1) return pack_turned(s, true, panel);
+    if (s->step == 1) return pack_turned(s, false, panel);
+    return pack_any(s, panel);
+}
+
+/* --- planes --- */
+
+/* Elements [0, n) of a row, `stride` apart: at most 16. */
+static ALWAYS_INLINE __m512 columns(const float *x, int64_t stride, int64_t n)
+{
+    if (stride == 1) return _mm512_maskz_loadu_ps(first(n), x);
+    float some[LANES] = {0};
+    for (int64_t i = 0; i < n && i < LANES; i++) some[i] = x[i * stride];
+    return _mm512_loadu_ps(some);
+}
+
+static ALWAYS_INLINE void fill_zero(uint32_t *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += LANES)
+        _mm512_mask_storeu_epi32(y + i, first(n - i), _mm512_setzero_si512());
+}
+
+static void plane(const gr__bf16_plane *p)
+{
+    const int64_t n = p->end - p->begin;
+    for (int64_t r = 0; r < p->rows; r++) {
+        const float *x = p->x + r * p->row, *second = p->second ? p->second + r * p->row : NULL;
+        uint32_t *y = p->y + r * p->pitch;
+        fill_zero(y, p->begin);
+        for (int64_t j = 0; j < n; j += LANES) {
+            const __m512 low = columns(x + j * p->stride, p->stride, n - j);
+            const __m512 high = second ? columns(second + j * p->stride, p->stride, n - j)
+                                       : _mm512_setzero_ps();
+            _mm512_mask_storeu_epi32(y + p->begin + j, first(n - j), units_of(low, high));
+        }
+        fill_zero(y + p->end, p->pitch - p->end);
     }
 }
 
-static void pack(const gr__bf16_source *s, uint32_t *panel)
+/* --- gathering --- */
+
+/* Vectors are copied whole: what is too much is written over by the next. */
+static void gather(const gr__bf16_gather *g)
 {
-    if (s->row == 1 || s->rows == 1) pack_across(s, panel);
-    else if (s->step == 1) pack_along(s, panel);
-    else pack_any(s, panel);
+    for (int64_t k = 0; k < g->rows; k++) {
+        const uint32_t *from = g->from + g->offset[k];
+        uint32_t *y = g->y + k * g->y_step;
+        for (const gr__bf16_segment *s = g->segment; s < g->segment + g->segments; s++)
+            for (int64_t i = 0; i < s->count; i += LANES)
+                _mm512_storeu_si512(y + s->to + i, _mm512_loadu_si512(from + s->from + i));
+    }
+}
+
+static void turn(const gr__bf16_turn *t)
+{
+    const __mmask16 row = first(t->columns), column = first(t->rows);
+    __m512i v[LANES];
+    for (int64_t i = 0; i < LANES; i++) {
+        __m512 sum = _mm512_setzero_ps();
+        for (int64_t part = 0; i < t->columns && part < t->parts; part++)
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(column,
+                                                           t->x + part * t->part + i * t->x_step));
+        v[i] = (__m512i)sum;
+    }
+    transpose(v);
+    for (int64_t i = 0; i < t->rows; i++) _mm512_mask_storeu_epi32(t->y + i * t->y_step, row, v[i]);
 }
 
 /* --- tiles --- */
 
+typedef __m512 sums[ROWS][VECTORS];
+
+static ALWAYS_INLINE void clear(sums sum, const int vectors)
+{
+    UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        UNROLL
+        for (int j = 0; j < vectors; j++) sum[r][j] = _mm512_setzero_ps();
+    }
+}
+
+/* Unit k of all rows times unit k of all columns; `at` is k times a_step. */
+static ALWAYS_INLINE void add_unit(const gr__bf16_tile *t, const char *const *rows, int64_t at,
+                                   int64_t k, const bool indirect, const int vectors, sums sum)
+{
+    const int64_t offset = indirect ? t->offset[k] : k * t->b_step;
+    __m512bh v[VECTORS];
+    UNROLL
+    for (int j = 0; j < vectors; j++) v[j] = (__m512bh)_mm512_loadu_si512(t->b[j] + offset);
+    UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        int unit;
+        memcpy(&unit, rows[r] + at, sizeof unit);
+        const __m512bh u = (__m512bh)_mm512_set1_epi32(unit);
+        UNROLL
+        for (int j = 0; j < vectors; j++) sum[r][j] = _mm512_dpbf16_ps(sum[r][j], u, v[j]);
+    }
+}
+
 /* All rows are unrolled, else the sums would go through memory. */
-static ALWAYS_INLINE void store(const gr__bf16_tile *t, __m512 (*sum)[3], const int vectors)
+static ALWAYS_INLINE void store(const gr__bf16_tile *t, sums sum, const int vectors)
 {
     const __mmask16 last = first(t->columns - (vectors - 1) * LANES);
     UNROLL
@@ -125,43 +256,51 @@ static ALWAYS_INLINE void store(const gr__bf16_tile *t, __m512 (*sum)[3], const 
     }
 }
 
-static ALWAYS_INLINE void multiply(const gr__bf16_tile *t, const int vectors)
+static ALWAYS_INLINE void multiply(const gr__bf16_tile *t, const bool indirect, const int vectors)
 {
-    __m512 sum[ROWS][3];
-    const char *a0 = t->a[0], *a1 = t->a[1], *a2 = t->a[2], *a3 = t->a[3];
-    const char *a4 = t->a[4], *a5 = t->a[5], *a6 = t->a[6], *a7 = t->a[7];
-    const uint32_t *b = t->b;
-    const int64_t step = t->a_step, panel = t->b_panel, end = t->pairs * step;
-    UNROLL
-    for (int r = 0; r < ROWS; r++) {
-        UNROLL
-        for (int j = 0; j < vectors; j++) sum[r][j] = _mm512_setzero_ps();
-    }
-    for (int64_t at = 0; at < end; at += step, b += LANES) {
-        const char *const a[ROWS] = {a0 + at, a1 + at, a2 + at, a3 + at,
-                                     a4 + at, a5 + at, a6 + at, a7 + at};
-        __m512bh v[3];
-        UNROLL
-        for (int j = 0; j < vectors; j++) v[j] = (__m512bh)_mm512_loadu_si512(b + j * panel);
-        UNROLL
-        for (int r = 0; r < ROWS; r++) {
-            int unit;
-            memcpy(&unit, a[r], sizeof unit);
-            const __m512bh u = (__m512bh)_mm512_set1_epi32(unit);
-            UNROLL
-            for (int j = 0; j < vectors; j++) sum[r][j] = _mm512_dpbf16_ps(sum[r][j], u, v[j]);
-        }
-    }
+    const gr__bf16_tile own = *t;
+    const char *const rows[ROWS] = {own.a[0], own.a[1], own.a[2], own.a[3],
+                                    own.a[4], own.a[5], own.a[6], own.a[7]};
+    sums sum;
+    clear(sum, vectors);
+    for (int64_t k = 0, at = 0; k < own.units; k++, at += own.a_step)
+        add_unit(&own, rows, at, k, indirect, vectors, sum);
     store(t, sum, vectors);
+}
+
+/* One vector has too few sums to hide their latency: every second unit has sums of its own. */
+static ALWAYS_INLINE void multiply_narrow(const gr__bf16_tile *t, const bool indirect)
+{
+    const gr__bf16_tile own = *t;
+    const char *const rows[ROWS] = {own.a[0], own.a[1], own.a[2], own.a[3],
+                                    own.a[4], own.a[5], own.a[6], own.a[7]};
+    sums even, odd;
+    clear(even, 1);
+    clear(odd, 1);
+    int64_t k = 0, at = 0;
+    for (; k + 1 < own.units; k += 2, at += 2 * own.a_step) {
+        add_unit(&own, rows, at, k, indirect, 1, even);
+        add_unit(&own, rows, at + own.a_step, k + 1, indirect, 1, odd);
+    }
+    if (k < own.units) add_unit(&own, rows, at, k, indirect, 1, even);
+    UNROLL
+    for (int r = 0; r < ROWS; r++) even[r][0] = _mm512_add_ps(even[r][0], odd[r][0]);
+    store(t, even, 1);
+}
+
+static ALWAYS_INLINE void tile_of(const gr__bf16_tile *t, const bool indirect)
+{
+    if (t->columns > 2 * LANES) multiply(t, indirect, 3);
+    else if (t->columns > LANES) multiply(t, indirect, 2);
+    else multiply_narrow(t, indirect);
 }
 
 static void tile(const gr__bf16_tile *t)
 {
-    if (t->columns > 2 * LANES) multiply(t, 3);
-    else if (t->columns > LANES) multiply(t, 2);
-    else multiply(t, 1);
+    if (t->offset) tile_of(t, true);
+    else tile_of(t, false);
 }
 
 extern const gr__bf16_kernels gr__bf16_avx512;
 
-const gr__bf16_kernels gr__bf16_avx512 = {pack, tile};
+const gr__bf16_kernels gr__bf16_avx512 = {pack, plane, gather, tile, turn};

@@ -4,4 +4,4 @@
 
 extern const gr__bf16_kernels gr__bf16_avx512;
 
-const gr__bf16_kernels gr__bf16_avx512 = {NULL, NULL};
+const gr__bf16_kernels gr__bf16_avx512 = {NULL, NULL, NULL, NULL, NULL};

@@ -176,19 +176,211 @@ START_TEST(not_a_number_stays_one)
 }
 END_TEST
 
+/* --- convolutions --- */
+
+typedef struct convolution {
+    int64_t batch, in, out, size[2], taps[2];
+    gr_conv2d_options o;
+    unsigned plain; /* results that are not rounded: 1 << DX */
+} convolution;
+
+enum { Y, DX, DW, RESULTS };
+
+/* What each result is by the definition, of rounded operands, and the sum of its terms' sizes. */
+typedef struct expected {
+    double *sum, *size;
+    bool plain;
+} expected;
+
+static void add_term(expected *e, int64_t at, double a, double b)
+{
+    double term = e->plain ? a * b : rounded(a) * rounded(b);
+    e->sum[at] += term;
+    e->size[at] += fabs(term);
+}
+
+/* All terms of y, dx and dw that have to do with y[n,o,i,j]. */
+static void add_terms(const convolution *c, const double *x, const double *w, const double *dy,
+                      const int64_t *at, const gr_shape *ys, expected *e)
+{
+    const gr_conv2d_options *f = &c->o;
+    int64_t per_group = c->in / f->groups, group = at[1] / (c->out / f->groups);
+    int64_t y = ((at[0] * c->out + at[1]) * ys->dim[2] + at[2]) * ys->dim[3] + at[3];
+    for (int64_t k = 0; k < per_group; k++)
+        for (int64_t p = 0; p < c->taps[0]; p++)
+            for (int64_t q = 0; q < c->taps[1]; q++) {
+                int64_t r = at[2] * f->stride[0] + p * f->dilation[0] - f->padding[0];
+                int64_t s = at[3] * f->stride[1] + q * f->dilation[1] - f->padding[1];
+                if (r < 0 || r >= c->size[0] || s < 0 || s >= c->size[1]) continue;
+                int64_t i = ((at[0] * c->in + group * per_group + k) * c->size[0] + r) * c->size[1] + s;
+                int64_t j = ((at[1] * per_group + k) * c->taps[0] + p) * c->taps[1] + q;
+                add_term(&e[Y], y, x[i], w[j]);
+                add_term(&e[DX], i, dy[y], w[j]);
+                add_term(&e[DW], j, dy[y], x[i]);
+            }
+}
+
+static void expect_all(const convolution *c, const double *x, const double *w, const double *dy,
+                       const gr_shape *ys, expected *e)
+{
+    int64_t at[4];
+    for (at[0] = 0; at[0] < ys->dim[0]; at[0]++)
+        for (at[1] = 0; at[1] < ys->dim[1]; at[1]++)
+            for (at[2] = 0; at[2] < ys->dim[2]; at[2]++)
+                for (at[3] = 0; at[3] < ys->dim[3]; at[3]++) add_terms(c, x, w, dy, at, ys, e);
+}
+
+static void check_result(const char *what, int index, const double *got, const expected *e, int64_t n,
+                         double terms)
+{
+    for (int64_t i = 0; i < n; i++) {
+        bool same = isnan(e->sum[i]) ? isnan(got[i])
+                                     : fabs(got[i] - e->sum[i]) <= e->size[i] * terms * FLT_EPSILON;
+        ck_assert_msg(same, "case %d, %s[%d]: expected %.9g, got %.9g", index, what, (int)i,
+                      e->sum[i], got[i]);
+    }
+}
+
+/* x holds a NaN at element `odd` where that is not negative. */
+static void check_convolution(const convolution *c, int index, int64_t odd)
+{
+    static const char *const names[RESULTS] = {"y", "dx", "dw"};
+    bfloat16();
+    gr_shape xs = GR_SHAPE(c->batch, c->in, c->size[0], c->size[1]);
+    gr_shape ws = GR_SHAPE(c->out, c->in / c->o.groups, c->taps[0], c->taps[1]);
+    float *data = malloc((size_t)gr_shape_numel(&xs) * sizeof *data);
+    for (int64_t i = 0; i < gr_shape_numel(&xs); i++) data[i] = i == odd ? NAN : sinf((float)i * 0.9f);
+    gr_tensor *x = gr_from_data(g, GR_F32, xs, data), *w = numbers(GR_F32, ws, 1), *d[2];
+    gr_tensor *y = gr_conv2d(x, w, NULL, c->o), *dy = numbers(GR_F32, *gr_shape_of(y), 2);
+    gr_vjp(&y, &dy, 1, (gr_tensor *[]){x, w}, 2, d);
+    gr_tensor *result[RESULTS] = {y, d[0], d[1]};
+    expected e[RESULTS];
+    for (int i = 0; i < RESULTS; i++)
+        e[i] = (expected){calloc((size_t)gr_numel(result[i]), sizeof(double)),
+                          calloc((size_t)gr_numel(result[i]), sizeof(double)), c->plain >> i & 1};
+    expect_all(c, values(x), values(w), values(dy), gr_shape_of(y), e);
+    double terms = (double)(gr_numel(w) + gr_numel(y));
+    for (int i = 0; i < RESULTS; i++) {
+        check_result(names[i], index, values(result[i]), &e[i], gr_numel(result[i]), terms);
+        free(e[i].sum);
+        free(e[i].size);
+    }
+    free(data);
+    gr_graph_reset(g);
+}
+
+#define PLAIN_OPTIONS .stride = {1, 1}, .dilation = {1, 1}, .groups = 1
+
+static const convolution convolutions[] = {
+    {3, 10, 11, {6, 16}, {3, 3}, {PLAIN_OPTIONS, .padding = {1, 1}}, 0}, /* vectors from the planes */
+    {4, 9, 10, {7, 9}, {3, 3}, {PLAIN_OPTIONS, .padding = {1, 1}}, 0},    /* gathered ones */
+    {5, 12, 24, {4, 4}, {3, 3}, {PLAIN_OPTIONS, .padding = {1, 1}}, 0},
+    {16, 9, 50, {2, 3}, {3, 3}, {PLAIN_OPTIONS, .padding = {1, 1}}, 0},
+    {2, 11, 17, {7, 6}, {5, 4}, {PLAIN_OPTIONS, .padding = {0, 2}}, 0},
+    {2, 40, 18, {6, 5}, {1, 1}, {PLAIN_OPTIONS}, 0},
+    {2, 16, 17, {6, 7}, {1, 1}, {PLAIN_OPTIONS, .padding = {2, 1}}, 0},
+    {3, 8, 12, {9, 20}, {3, 3}, {.stride = {2, 2}, .dilation = {1, 1}, .groups = 1, .padding = {1, 1}}, 1 << DX},
+    {2, 8, 12, {11, 13}, {3, 2}, {.stride = {1, 3}, .dilation = {2, 1}, .groups = 1}, 1 << DX},
+    {2, 8, 12, {12, 11}, {3, 3}, {.stride = {1, 1}, .dilation = {2, 3}, .groups = 1, .padding = {2, 3}}, 0},
+    {3, 20, 30, {5, 16}, {3, 3}, {.stride = {1, 1}, .dilation = {1, 1}, .groups = 2, .padding = {1, 1}}, 0},
+    {1, 8, 8, {3, 3}, {3, 3}, {PLAIN_OPTIONS}, 1 << DW},
+};
+
+START_TEST(convolutions_are_those_of_rounded_operands)
+{
+    if (!gr_has_bfloat16()) return;
+    for (size_t i = 0; i < sizeof convolutions / sizeof *convolutions; i++)
+        check_convolution(&convolutions[i], (int)i, -1);
+}
+END_TEST
+
+START_TEST(not_a_number_reaches_what_reads_it_and_no_more)
+{
+    if (!gr_has_bfloat16()) return;
+    for (size_t i = 0; i < sizeof convolutions / sizeof *convolutions; i++)
+        check_convolution(&convolutions[i], (int)i, 19);
+}
+END_TEST
+
+START_TEST(a_bias_is_added_to_rounded_convolutions)
+{
+    if (!gr_has_bfloat16()) return;
+    bfloat16();
+    gr_tensor *x = gr_zeros(g, GR_F32, GR_SHAPE(2, 8, 5, 5)), *bias = numbers(GR_F32, GR_SHAPE(9), 0);
+    gr_tensor *w = numbers(GR_F32, GR_SHAPE(9, 8, 3, 3), 1);
+    const double *y = values(gr_conv2d(x, w, bias, (gr_conv2d_options){.padding = {1, 1}}));
+    const double *b = values(bias);
+    for (int i = 0; i < 2 * 9 * 25; i++) ck_assert_double_eq(y[i], b[i / 25 % 9]);
+}
+END_TEST
+
+/* The cotangent of x for a weight of which one element is w. */
+static float *input_gradient(float w, int64_t *n)
+{
+    enum { IN = 8, OUT = 8 };
+    float weights[OUT * IN * 9];
+    for (int i = 0; i < OUT * IN * 9; i++) weights[i] = i == 100 ? w : 0.5f;
+    gr_tensor *x = numbers(GR_F32, GR_SHAPE(2, IN, 6, 6), 0), *d;
+    gr_tensor *k = gr_from_data(g, GR_F32, GR_SHAPE(OUT, IN, 3, 3), weights);
+    gr_tensor *y = gr_conv2d(x, k, NULL, (gr_conv2d_options){.groups = 1});
+    gr_tensor *dy = numbers(GR_F32, *gr_shape_of(y), 2);
+    gr_vjp(&y, &dy, 1, &x, 1, &d);
+    *n = gr_numel(d);
+    float *copy = malloc((size_t)*n * sizeof *copy);
+    const void *data = gr_data(d);
+    ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
+    memcpy(copy, data, (size_t)*n * sizeof *copy);
+    gr_graph_reset(g);
+    return copy;
+}
+
+START_TEST(an_infinite_weight_makes_no_nan_of_what_it_does_not_touch)
+{
+    const float weights[] = {INFINITY, -INFINITY, NAN, FLT_MAX};
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
+        int64_t n;
+        gr_graph_set_precision(g, GR_PRECISION_FLOAT32);
+        float *plain = input_gradient(weights[i], &n);
+        bfloat16();
+        float *asked = input_gradient(weights[i], &n);
+        for (int64_t j = 0; j < n; j++)
+            ck_assert_msg(isnan(plain[j]) == isnan(asked[j]), "w %g, dx[%d]: expected %g, got %g",
+                          (double)weights[i], (int)j, (double)plain[j], (double)asked[j]);
+        free(plain);
+        free(asked);
+    }
+}
+END_TEST
+
 /* --- what is not rounded --- */
 
-/* The bits of a b in the graph's precision, for the caller to free. */
-static void *product_bits(gr_dtype dtype, int64_t m, int64_t k, int64_t n, size_t *bytes)
+/* The bits of y, for the caller to free. */
+static void *bits_of(gr_tensor *y, size_t *bytes)
 {
-    gr_tensor *y = gr_matmul(numbers(dtype, GR_SHAPE(m, k), 0), numbers(dtype, GR_SHAPE(k, n), 1));
-    *bytes = (size_t)(m * n) * gr_dtype_size(dtype);
+    *bytes = (size_t)gr_numel(y) * gr_dtype_size(gr_dtype_of(y));
     void *copy = malloc(*bytes);
     const void *data = gr_data(y);
     ck_assert_msg(data != NULL, "%s", gr_graph_error(g));
     memcpy(copy, data, *bytes);
     gr_graph_reset(g);
     return copy;
+}
+
+static void *product_bits(gr_dtype dtype, int64_t m, int64_t k, int64_t n, size_t *bytes)
+{
+    return bits_of(gr_matmul(numbers(dtype, GR_SHAPE(m, k), 0), numbers(dtype, GR_SHAPE(k, n), 1)),
+                   bytes);
+}
+
+/* Of a convolution (0) or its gradients by x (1) or w (2). */
+static void *convolution_bits(int which, size_t *bytes)
+{
+    gr_tensor *x = numbers(GR_F32, GR_SHAPE(9, 20, 16, 16), 0), *d[3];
+    gr_tensor *w = numbers(GR_F32, GR_SHAPE(20, 20, 3, 3), 1);
+    d[0] = gr_conv2d(x, w, NULL, (gr_conv2d_options){.padding = {1, 1}});
+    gr_tensor *dy = numbers(GR_F32, *gr_shape_of(d[0]), 2);
+    gr_vjp(d, &dy, 1, (gr_tensor *[]){x, w}, 2, d + 1);
+    return bits_of(d[which], bytes);
 }
 
 /* Whether asking for bfloat16 changes nothing. */
@@ -205,12 +397,26 @@ static bool same_bits(gr_dtype dtype, int64_t m, int64_t k, int64_t n)
     return same;
 }
 
+static bool same_convolution(int which)
+{
+    size_t bytes;
+    gr_graph_set_precision(g, GR_PRECISION_FLOAT32);
+    void *plain = convolution_bits(which, &bytes);
+    bfloat16();
+    void *asked = convolution_bits(which, &bytes);
+    bool same = memcmp(plain, asked, bytes) == 0;
+    free(plain);
+    free(asked);
+    return same;
+}
+
 START_TEST(float64_and_small_products_are_not_rounded)
 {
     ck_assert(same_bits(GR_F64, 64, 64, 64));
     ck_assert(same_bits(GR_F32, 4, 5, 6));
     ck_assert(same_bits(GR_F32, 1, 1000, 1000));
     ck_assert(same_bits(GR_F32, 64, 64, 64) == !gr_has_bfloat16());
+    ck_assert(same_convolution(0) == !gr_has_bfloat16());
 }
 END_TEST
 
@@ -221,6 +427,7 @@ START_TEST(without_the_instructions_nothing_changes)
         if (!gr__kernels_force(sets[i])) continue;
         ck_assert(!gr_has_bfloat16());
         ck_assert(same_bits(GR_F32, 64, 64, 64));
+        for (int which = 0; which < 3; which++) ck_assert(same_convolution(which));
         ck_assert_int_eq(gr_graph_precision(g), GR_PRECISION_FLOAT32);
         ck_assert_int_eq(gr_graph_status(g), GR_OK);
     }
@@ -231,23 +438,73 @@ END_TEST
 
 START_TEST(bits_do_not_depend_on_threads_or_on_when)
 {
-    size_t bytes;
     bfloat16();
-    gr_set_threads(1);
-    void *one = product_bits(GR_F32, 200, 300, 400, &bytes);
-    for (int threads = 2; threads <= 5; threads++) {
-        gr_set_threads(threads);
-        gr_graph_set_eager(g, threads % 2);
-        void *more = product_bits(GR_F32, 200, 300, 400, &bytes);
-        ck_assert_msg(memcmp(one, more, bytes) == 0, "other bits with %d threads", threads);
-        free(more);
+    for (int which = -1; which < 3; which++) {
+        void *first = NULL;
+        for (int threads = 1; threads <= 5; threads++) {
+            size_t bytes;
+            gr_set_threads(threads);
+            gr_graph_set_eager(g, threads % 2);
+            void *bits = which < 0 ? product_bits(GR_F32, 200, 300, 400, &bytes)
+                                   : convolution_bits(which, &bytes);
+            ck_assert_msg(!first || memcmp(first, bits, bytes) == 0,
+                          "result %d: other bits with %d threads", which, threads);
+            if (first) free(bits);
+            else first = bits;
+        }
+        free(first);
     }
-    free(one);
+}
+END_TEST
+
+/* --- training --- */
+
+/* Gradients of a small network, one after the other. */
+static gr_status gradients(gr_precision precision, float *to)
+{
+    gr_model *m = gr_model_new();
+    gr_model_seed(m, 3);
+    gr_module *net = gr_sequential(
+        m, GR_LIST(gr_conv2d_layer(m, 4, 16, 3, (gr_conv2d_layer_options){.conv.padding = {1, 1}}),
+                   gr_relu_layer(m), gr_flatten_layer(m), gr_linear_layer(m, 16 * 64, 32)));
+    gr_graph_set_precision(g, precision);
+    gr_tensor *y = gr_forward(net, numbers(GR_F32, GR_SHAPE(32, 4, 8, 8), 0));
+    gr_status status = gr_backward(gr_mean_all(gr_square(y)));
+    for (int i = 0; !status && i < gr_model_params(m); i++) {
+        gr_param *p = gr_model_param(m, i);
+        size_t n = (size_t)gr_shape_numel(gr_param_shape(p));
+        memcpy(to, gr_param_grad(p), n * sizeof *to);
+        to += n;
+    }
+    gr_graph_reset(g);
+    gr_model_free(m);
+    return status;
+}
+
+START_TEST(gradients_are_close_to_those_of_float32)
+{
+    enum { COUNT = 16 * 4 * 9 + 16 + 32 * 16 * 64 + 32 };
+    float *plain = malloc(COUNT * sizeof *plain), *some = malloc(COUNT * sizeof *some);
+    double difference = 0, size = 0;
+    ck_assert_int_eq(gradients(GR_PRECISION_FLOAT32, plain), GR_OK);
+    ck_assert_int_eq(gradients(GR_PRECISION_BFLOAT16, some), GR_OK);
+    for (int i = 0; i < COUNT; i++) {
+        difference += pow((double)some[i] - (double)plain[i], 2);
+        size += pow((double)plain[i], 2);
+    }
+    ck_assert_msg(sqrt(difference / size) < 0x1p-7, "expected a relative error below 2^-7, got %g",
+                  sqrt(difference / size));
+    ck_assert((difference == 0) == !gr_has_bfloat16());
+    free(plain);
+    free(some);
 }
 END_TEST
 
 SUITE("rounding", setup, restore, products_are_those_of_rounded_operands,
       every_matrix_of_a_batch_is_rounded, the_bias_of_a_linear_map_is_not_rounded,
       rounding_is_to_nearest_even, not_a_number_stays_one,
+      convolutions_are_those_of_rounded_operands, not_a_number_reaches_what_reads_it_and_no_more,
+      a_bias_is_added_to_rounded_convolutions,
+      an_infinite_weight_makes_no_nan_of_what_it_does_not_touch,
       float64_and_small_products_are_not_rounded, without_the_instructions_nothing_changes,
-      bits_do_not_depend_on_threads_or_on_when)
+      bits_do_not_depend_on_threads_or_on_when, gradients_are_close_to_those_of_float32)
