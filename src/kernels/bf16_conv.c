@@ -108,12 +108,6 @@ static int64_t space_bytes(const gr__bf16_conv *job)
     return gathered_bytes(job) + more * COLUMNS * 4;
 }
 
-static gr__bf16_space space_of(const gr__bf16_conv *job, int64_t i)
-{
-    char *begin = job->spaces + i * space_bytes(job);
-    return (gr__bf16_space){(uint32_t *)begin, {(float *)(begin + gathered_bytes(job))}};
-}
-
 static int64_t threads_of(const gr__bf16_conv *job)
 {
     return gr__least(gr_threads(), job->tasks);
@@ -134,7 +128,7 @@ size_t gr__bf16_conv_scratch(const gr__bf16_conv *job)
 {
     int64_t bytes = up_to_line((job->sets * job->set + GR__BF16_SLACK) * 4) +
                     up_to_line(panel_units(job) * 4) + up_to_line(job->terms * 8) +
-                    partial_bytes(job) + gr_threads() * space_bytes(job);
+                    partial_bytes(job) + gr__spaces_bytes(threads_of(job), space_bytes(job));
     return (size_t)bytes;
 }
 
@@ -151,24 +145,22 @@ static void lay_out(gr__bf16_conv *job, char *scratch)
     job->panels = (uint32_t *)take(&scratch, panel_units(job) * 4);
     job->offset = (int64_t *)take(&scratch, job->terms * 8);
     job->partial = (float *)take(&scratch, partial_bytes(job));
-    job->spaces = scratch;
+    job->spaces = gr__spaces_in(scratch, threads_of(job), space_bytes(job));
     memset(job->planes + job->sets * job->set, 0, GR__BF16_SLACK * 4);
 }
 
 /* --- the whole --- */
 
-static void work(void *ctx, int64_t begin, int64_t end)
+static void run_tasks(void *ctx, int64_t begin, int64_t end)
 {
     gr__bf16_conv *job = ctx;
+    char *memory = gr__space_claim(&job->spaces);
+    const gr__bf16_space s = {(uint32_t *)memory, {(float *)(memory + gathered_bytes(job))}};
     for (int64_t i = begin; i < end; i++) {
-        const gr__bf16_space s = space_of(job, i);
-        for (;;) {
-            int64_t task = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED);
-            if (task >= job->tasks) break;
-            if (job->kind == GR__CONV_WEIGHT_GRAD) gr__bf16_weights_task(job, task, &s);
-            else gr__bf16_results_task(job, task, &s);
-        }
+        if (job->kind == GR__CONV_WEIGHT_GRAD) gr__bf16_weights_task(job, i, &s);
+        else gr__bf16_results_task(job, i, &s);
     }
+    gr__space_release(&job->spaces, memory);
 }
 
 bool gr__bf16_conv_run(gr__bf16_conv *job, const float *a, const float *b, const float *bias,
@@ -184,7 +176,7 @@ bool gr__bf16_conv_run(gr__bf16_conv *job, const float *a, const float *b, const
     bool finite = weights || gr__bf16_pack_weights(job);
     if (job->kind == GR__CONV_INPUT_GRAD && !finite) return false;
     gr__bf16_read_planes(job);
-    gr__parallel_for(threads_of(job), 1, work, job);
+    gr__parallel_for(job->tasks, 1, run_tasks, job);
     if (weights) gr__bf16_finish_weights(job);
     return true;
 }

@@ -15,6 +15,7 @@
 
 #include "bf16.h"
 #include "conv.h"
+#include "spaces.h"
 
 typedef struct gr__bf16_conv {
     gr__conv c; /* dx: of the convolution of dy */
@@ -30,13 +31,12 @@ typedef struct gr__bf16_conv {
     int64_t blocks;            /* of results: y: columns of tiles; dw: out channels */
     int64_t chunks, per_chunk; /* dw: pairs of images that are summed apart, in order */
     int64_t tasks;
-    int64_t next;  /* atomic: the first task that nobody has */
     bool infinite; /* atomic: dx: some weight is; zeros around dy would make it NaN elsewhere */
 
     uint32_t *planes, *panels; /* of a, of the weights */
     int64_t *offset;           /* of each term in the planes */
     float *partial;            /* dw: [chunks][groups][blocks][terms][GR__BF16_COLUMNS] */
-    char *spaces;              /* one per thread */
+    gr__spaces spaces;         /* of the tasks */
 } gr__bf16_conv;
 
 /* Whether there is such a path and it is worth its packing; by the sizes alone. */
