@@ -1,10 +1,13 @@
-/* machine.c - what this machine can do: multiply-adds and products in GFLOP/s, triad in GB/s. */
+/* machine.c - what this machine can do: multiply-adds and products in GFLOP/s, triad in GB/s, small
+ * things without any library in ms. */
 /* SPDX-License-Identifier: MIT */
+#include "bare.h"
 #include "peak.h"
 
 #include <cblas.h>
 #include <gradus/graph.h>
 #include <gradus/ops.h>
+#include <math.h>
 #include <omp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -99,11 +102,27 @@ static void print_peaks(work *w)
     printf("}, ");
 }
 
+/* Milliseconds, the best of ROUNDS: a mean of `repeats` in each. */
+static double bare_ms(double (*run)(void), int repeats)
+{
+    volatile double sink;
+    double least = INFINITY;
+    for (int i = 0; i < ROUNDS; i++) {
+        const double start = now();
+        for (int k = 0; k < repeats; k++) sink = run();
+        least = fmin(least, (now() - start) / repeats);
+    }
+    (void)sink;
+    return 1e3 * least;
+}
+
 static void measure(work *w, int threads)
 {
     fill(w);
     printf("{\"threads\": %d, ", threads);
     print_peaks(w);
+    printf("\"bare_ms\": {\"chain\": %.4g, \"tiny\": %.4g}, ", bare_ms(bare_chain, 1),
+           bare_ms(bare_tiny, 1000));
     printf("\"openblas_gflops\": %.1f, \"gradus_gflops\": %.1f, \"triad_gbs\": %.2f, "
            "\"core\": \"%s\"}\n",
            best(openblas, w), best(matmul, w), best(triad, w), openblas_get_corename());

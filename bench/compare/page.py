@@ -129,7 +129,7 @@ def floor_chart(results):
     color = dict(zip(threads, COLORS))
     groups = [(name, [(r.get("over_floor"), None, color[r["threads"]]) for r in group])
               for name, group in by_workload(results) if any("over_floor" in r for r in group)]
-    return bars("Time over the floor (1: as fast as this machine can multiply or move)", "x",
+    return bars("Time over the floor (1: as fast as this machine can)", "x",
                 groups, [(f"{t} thread{'s' * (t > 1)}", color[t]) for t in threads])
 
 
@@ -187,6 +187,6 @@ def page(report):
 <p class="small">Medians over {report["rounds"]} interleaved rounds of the median step; point at a
 time for its range. Ratio: PyTorch's time by ours. Floor: operations at the best rate of products of
 1024x1024 matrices measured here, or bytes at that of triad, whichever takes longer; what else a step
-needs counts as free. MB: peak minus what the process took before it made anything.</p>
+needs counts as free; of tiny and chain the same arithmetic in plain C. MB: peak minus what the process took before it made anything.</p>
 </body></html>
 """

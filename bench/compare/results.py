@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The floor of a workload is the larger of two times: its operations at the best rate that products
 of 1024x1024 matrices reach here (OpenBLAS or ours), and its bytes at the rate of triad, both on as
-many threads. Operations and bytes that other things need count as free.
+many threads. Operations and bytes that other things need count as free. Where neither is what takes
+the time, it is that of the same arithmetic in plain C (bare.c).
 """
 import statistics
 
@@ -26,7 +27,9 @@ def gemm_peak(peak):
 
 
 def floor_ms(workload, peak):
-    """None where neither products nor bytes are what takes the time."""
+    """None where nothing of the kind is known."""
+    if workload.name in peak.get("bare_ms", {}):
+        return peak["bare_ms"][workload.name]
     ms = max(1e3 * workload.gflop / gemm_peak(peak), 1e3 * workload.gbyte / peak["triad_gbs"])
     return ms or None
 

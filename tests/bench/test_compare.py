@@ -18,7 +18,7 @@ from compare import programs as programs_of  # noqa: E402
 from compare.workloads import WORKLOADS, Workload  # noqa: E402
 
 PEAK = {"threads": 1, "fma_gflops": {"avx2": 100.0}, "openblas_gflops": 80.0,
-        "gradus_gflops": 100.0, "triad_gbs": 10.0, "core": "Test"}
+        "gradus_gflops": 100.0, "bare_ms": {"chain": 4.0}, "triad_gbs": 10.0, "core": "Test"}
 MACHINE = {"cpu": "A & B", "cores": 2, "load": 0.5, "peaks": [PEAK]}
 
 # Prints what a workload would, or fails: `workloads broken` is how a program ends that crashes.
@@ -51,6 +51,7 @@ class Judging(unittest.TestCase):
     def test_floor_is_the_slower_of_operations_and_bytes(self):
         self.assertAlmostEqual(results.floor_ms(WORK, PEAK), 10)
         self.assertAlmostEqual(results.floor_ms(Workload("a", "", "", 1.0, 0.5), PEAK), 50)
+        self.assertEqual(results.floor_ms(WORKLOADS["chain"], PEAK), 4)
         self.assertIsNone(results.floor_ms(Workload("a", "", ""), PEAK))
 
     def test_target_is_reached_at_the_ratio_of_medians(self):

@@ -1,0 +1,10 @@
+/* bare.h - what a user of no library would write: the floor where neither products nor bytes count. */
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_BARE_H
+#define BENCH_BARE_H
+
+double
+bare_chain(void);       /* one step of the workload chain; gives its result, so that it is needed */
+double bare_tiny(void); /* one step of tiny */
+
+#endif
