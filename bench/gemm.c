@@ -1,6 +1,6 @@
 /* gemm.c - matrix products of the workloads: ours, OpenBLAS and, where built in, oneDNN.
  *
- *   gemm [rounds] [threads]
+ *   gemm [rounds] [threads] [part of a name]
  *
  * GFLOP/s, best of interleaved rounds. The forms are those of a linear layer of [out,in] weights:
  * y = x w^T, dx = dy w, dw = dy^T x.
@@ -13,6 +13,7 @@
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* --- peers: row-major c [m,n] = a b, either transposed in memory --- */
 
@@ -173,11 +174,13 @@ static void measure(const shape *s, int form, int rounds)
 int main(int argc, char **argv)
 {
     const int rounds = argc > 1 ? atoi(argv[1]) : 9;
+    const char *part = argc > 3 ? argv[3] : "";
     omp_set_num_threads(argc > 2 ? atoi(argv[2]) : 1);
     printf("%-38s %8s", "GFLOP/s: product m x n x k", "gradus");
     for (int i = 0; i < PEERS; i++) printf(" %8s", peers[i].name);
     printf("\n");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        for (int form = 0; form < FORMS; form++) measure(&shapes[i], form, rounds);
+        for (int form = 0; form < FORMS; form++)
+            if (strstr(shapes[i].name, part)) measure(&shapes[i], form, rounds);
     return 0;
 }

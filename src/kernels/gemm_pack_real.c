@@ -86,6 +86,7 @@ static void pack_rows(const REAL *from, int64_t row, int64_t depth, int64_t colu
     for (int64_t d = 0; d < depth; d++, from += row, to += width) {
         int64_t i = 0;
         for (; i + VEC_LANES <= columns; i += VEC_LANES) vec_store(to + i, vec_load(from + i));
+        for (; i + QUAD <= columns; i += QUAD) quad_store(to + i, quad_load(from + i));
         for (; i < columns; i++) to[i] = from[i];
     }
 }

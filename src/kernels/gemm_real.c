@@ -117,13 +117,14 @@ typedef struct gemm_piece {
     int64_t add_row;
 } gemm_piece;
 
-/* Rows of a where they lie, if they make a tile and are not far apart; else packed. */
+/* Rows of a where they lie, however that is: packing them gains nothing. An odd number of rows gets
+ * one of zeros. */
 static void take_a(const gemm_piece *s, int64_t row, int64_t rows, int64_t height, REAL *space,
                    gemm_tile *t)
 {
     const gr__matrix *a = &s->p->a;
     const REAL *from = (const REAL *)a->data + row * a->row + s->k * a->column;
-    if (rows == height && (a->column == 1 || s->columns <= 2 * GEMM_COLUMNS)) {
+    if (rows == height) {
         t->a = from;
         t->a_row = a->row;
         t->a_step = a->column;
