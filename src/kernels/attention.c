@@ -1,16 +1,22 @@
-/* attention.c - the memory that attention needs: linear in the sequence. */
+/* attention.c - the memory that attention needs: each task has a block of queries and what belongs
+ * to it, turned. */
 /* SPDX-License-Identifier: MIT */
 #include "attention.h"
 
-/* The keys once more, transposed. */
-int64_t gr__attention_scratch(const gr__attention *a)
+static int64_t tasks_of(int64_t most)
 {
-    return a->batch * a->keys * a->depth;
+    return most < GR__ATTENTION_TASKS ? most : GR__ATTENTION_TASKS;
 }
 
-/* A block of keys and one of values, transposed, for each of the batch. */
-int64_t gr__attention_grad_scratch(const gr__attention *a)
+/* A block of q and of y, for as many blocks as run at a time. */
+size_t gr__attention_scratch(const gr__attention *a)
 {
-    int64_t keys = a->keys < GR__ATTENTION_KEYS ? a->keys : GR__ATTENTION_KEYS;
-    return a->batch * keys * (a->depth + a->width);
+    return (size_t)(tasks_of(a->batch * (a->rows + 1)) * (a->depth + a->width)) *
+           GR__ATTENTION_BYTES;
+}
+
+/* A block of q, dq and dy, for as many of the batch. */
+size_t gr__attention_grad_scratch(const gr__attention *a)
+{
+    return (size_t)(tasks_of(a->batch) * (2 * a->depth + a->width)) * GR__ATTENTION_BYTES;
 }

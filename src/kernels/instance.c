@@ -22,6 +22,8 @@
 #include "standardize_real.c"
 
 /* These stand on the ones above. */
+#include "attention_base_real.c"
+#include "attention_grad_real.c"
 #include "attention_real.c"
 #include "cross_entropy_real.c"
 #include "patches_real.c"

@@ -50,7 +50,7 @@ typedef struct gr__kernels {
     void (*standardize_rows_grad)(gr__standardize_grad *s);
     void (*standardize_channels)(gr__standardize *s);
     void (*standardize_channels_grad)(gr__standardize_grad *s);
-    /* attention_real.c */
+    /* attention_real.c, attention_grad_real.c */
     void (*attention)(gr__attention *a);
     void (*attention_grad)(gr__attention_grad *g);
     /* index_real.c */

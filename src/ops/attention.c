@@ -12,6 +12,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels.h"
 #include "random.h"
+#include "strided.h"
 
 #include <math.h>
 
@@ -110,23 +111,45 @@ static double scale_of(const attention_attrs *a, int64_t depth)
     return 1 / sqrt((double)depth);
 }
 
-/* The mask is read as it lies; an axis that it lacks or that is 1 has stride 0. */
-static gr__attention_mask mask_of(const gr_value *m, const gr_shape *scores)
+/* Input i row-major; NULL: out of memory. */
+static const void *packed(gr_exec *e, int i)
 {
-    gr__attention_mask mask = {.data = m->data, .boolean = m->dtype == GR_BOOL};
+    const gr_value *v = &e->in[i];
+    const gr__strided s = gr__strided_of(v);
+    if (gr__strided_contiguous(&s)) return v->data;
+    void *data = gr_exec_scratch(e, (size_t)gr_shape_numel(v->shape) * s.size + 1);
+    if (data) gr__pack(v, data);
+    return data;
+}
+
+/* Input i as matrices: where it lies, unless elements of a row lie apart. data NULL: out of memory. */
+static gr__attention_matrix matrix_of(gr_exec *e, int i)
+{
+    const gr_value *v = &e->in[i];
+    const int rank = v->shape->rank;
+    int64_t dense[GR_MAX_RANK];
+    gr__shape_strides(v->shape, dense);
+    const bool lies = !v->strides || v->shape->dim[rank - 1] == 1 || v->strides[rank - 1] == 1;
+    const int64_t *stride = lies && v->strides ? v->strides : dense;
+    gr__attention_matrix m = {lies ? v->data : packed(e, i), stride[rank - 2], {0}};
+    for (int k = 0; k < rank - 2; k++) m.batch[k] = stride[k];
+    return m;
+}
+
+/* Input i; an axis that it lacks or that is 1 has stride 0. */
+static gr__attention_mask mask_of(gr_exec *e, int i, const gr_shape *scores)
+{
+    const gr_value *m = &e->in[i];
+    gr__attention_mask mask = {.boolean = m->dtype == GR_BOOL, .x.data = packed(e, i)};
     int64_t stride[GR_MAX_RANK] = {0}, step = 1;
     const int extra = scores->rank - m->shape->rank;
-    for (int i = scores->rank - 1; i >= extra; i--) {
-        const int64_t size = m->shape->dim[i - extra];
-        stride[i] = size == 1 ? 0 : step;
+    for (int k = scores->rank - 1; k >= extra; k--) {
+        const int64_t size = m->shape->dim[k - extra];
+        stride[k] = size == 1 ? 0 : step;
         step *= size;
     }
-    mask.n_batch = scores->rank - 2;
-    for (int i = 0; i < mask.n_batch; i++) {
-        mask.batch[i] = scores->dim[i];
-        mask.batch_stride[i] = stride[i];
-    }
-    mask.row = stride[scores->rank - 2];
+    for (int k = 0; k < scores->rank - 2; k++) mask.x.batch[k] = stride[k];
+    mask.x.row = stride[scores->rank - 2];
     mask.column = stride[scores->rank - 1];
     return mask;
 }
@@ -138,24 +161,26 @@ static void drop(const void *ctx, int64_t first, int64_t n, const void *x, void 
     gr__dropout_op.tile[t->n](&(gr_tile){n, first, (const void *const[]){x}, y, t->attrs});
 }
 
-static gr__attention problem_of(const gr_exec *e, int first, int mask)
+/* Whether the problem could be described; false: out of memory. */
+static bool problem_of(gr_exec *e, int first, int mask, gr__attention *p)
 {
     const attention_attrs *a = e->attrs;
     const gr_shape *q = e->in[first + Q].shape, *k = e->in[first + K].shape;
     const int rank = q->rank;
-    gr__attention p = {
+    *p = (gr__attention){
         .batch = 1, .rows = q->dim[rank - 2], .keys = k->dim[rank - 2], .depth = q->dim[rank - 1],
-        .width = e->in[first + V].shape->dim[rank - 1],
+        .width = e->in[first + V].shape->dim[rank - 1], .n_dims = rank - 2,
         .scale = scale_of(a, q->dim[rank - 1]), .causal = a->causal,
-        .q = e->in[first + Q].data, .k = e->in[first + K].data, .v = e->in[first + V].data,
+        .q = matrix_of(e, first + Q), .k = matrix_of(e, first + K), .v = matrix_of(e, first + V),
     };
-    for (int i = 0; i < rank - 2; i++) p.batch *= q->dim[i];
+    for (int i = 0; i < rank - 2; i++) p->batch *= p->dim[i] = q->dim[i];
     if (e->n_in > mask) {
         gr_shape scores = *q;
-        scores.dim[rank - 1] = p.keys;
-        p.mask = mask_of(&e->in[mask], &scores);
+        scores.dim[rank - 1] = p->keys;
+        p->mask = mask_of(e, mask, &scores);
+        if (!p->mask.x.data) return false;
     }
-    return p;
+    return p->q.data && p->k.data && p->v.data;
 }
 
 /* --- in primitives: [...,L,S] as a whole, for the derivatives of the gradient --- */
@@ -222,8 +247,9 @@ static gr_status attention_forward(gr_exec *e)
     const gr_dtype dtype = e->in[0].dtype;
     const gr__dropout_attrs attrs = {a->dropout, a->seed};
     const gr_tile dropping = {.n = dtype, .attrs = &attrs};
-    gr__attention p = problem_of(e, 0, MASK);
-    p.scratch = gr_exec_scratch(e, (size_t)gr__attention_scratch(&p) * gr_dtype_size(dtype) + 1);
+    gr__attention p;
+    if (!problem_of(e, 0, MASK, &p)) return GR_ERR_MEMORY;
+    p.scratch = gr_exec_scratch(e, gr__attention_scratch(&p) + 1);
     if (!p.scratch) return GR_ERR_MEMORY;
     if (a->dropout > 0) p.drop = drop;
     p.drop_ctx = &dropping;
@@ -321,7 +347,7 @@ static const gr_op attention_op = {
     .n_in = 4,
     .n_out = 2,
     .optional = 1,
-    .flags = GR_OP_RANDOM,
+    .flags = GR_OP_RANDOM | GR_OP_STRIDED,
     .reads = GR_READS_IN(Q) | GR_READS_IN(K) | GR_READS_IN(V) | GR_READS_IN(MASK) |
              GR_READS_OUT(Y) | GR_READS_OUT(LSE),
     .attrs_size = sizeof(attention_attrs),
@@ -387,16 +413,17 @@ static gr_status grad_forward(gr_exec *e)
     const gr__dropout_attrs attrs = {a->dropout, a->seed};
     const gr_tile dropping = {.n = dtype, .attrs = &attrs};
     gr__attention_grad g = {
-        .a = problem_of(e, GRAD_Q, GRAD_MASK),
-        .dy = e->in[GRAD_DY].data, .delta = e->in[GRAD_DELTA].data,
+        .dy = matrix_of(e, GRAD_DY), .delta = packed(e, GRAD_DELTA),
         .dq = e->out[Q].data, .dk = e->out[K].data, .dv = e->out[V].data,
     };
-    const int64_t scratch = gr__attention_grad_scratch(&g.a);
-    g.a.scratch = gr_exec_scratch(e, (size_t)scratch * gr_dtype_size(dtype) + 1);
+    void *lse = (void *)packed(e, GRAD_LSE);
+    if (!problem_of(e, GRAD_Q, GRAD_MASK, &g.a) || !g.dy.data || !g.delta || !lse)
+        return GR_ERR_MEMORY;
+    g.a.lse = lse;
+    g.a.scratch = gr_exec_scratch(e, gr__attention_grad_scratch(&g.a) + 1);
     if (!g.a.scratch) return GR_ERR_MEMORY;
     if (a->dropout > 0) g.a.drop = drop;
     g.a.drop_ctx = &dropping;
-    g.a.lse = e->in[GRAD_LSE].data;
     gr__kernels_for(dtype)->attention_grad(&g);
     return GR_OK;
 }
@@ -466,7 +493,7 @@ static const gr_op grad_op = {
     .n_in = 7,
     .n_out = 3,
     .optional = 1,
-    .flags = GR_OP_RANDOM,
+    .flags = GR_OP_RANDOM | GR_OP_STRIDED,
     .reads = 0x7f, /* all inputs */
     .attrs_size = sizeof(attention_attrs),
     .fields = attention_fields,
