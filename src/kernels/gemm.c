@@ -170,18 +170,22 @@ static void settle_packing(plan *l)
     l->n_spaces = l->space_bytes ? least(gr_threads(), tasks_of(l)) : 0;
 }
 
-/* False: the product is so small that it needs none. */
-static bool plan_product(const gr__product *p, plan *l)
+/* Whether the product needs no plan. */
+static bool is_small(const gr__product *p)
 {
-    const int64_t work = p->m * p->n * p->k;
-    *l = (plan){.p = p, .entries = gr__gemm_entries(p)};
-    if (l->entries * work <= SMALL_WORK && !p->packed) return false;
-    l->kernels = kernels_of(p->dtype);
-    l->size = (int64_t)gr_dtype_size(p->dtype);
-    l->by_blas = gr__gemm_blas_takes(p);
-    cut(l);
-    settle_packing(l);
-    return true;
+    return gr__gemm_entries(p) * (p->m * p->n * p->k) <= SMALL_WORK && !p->packed;
+}
+
+static plan plan_product(const gr__product *p)
+{
+    plan l = {.p = p,
+              .entries = gr__gemm_entries(p),
+              .kernels = kernels_of(p->dtype),
+              .size = (int64_t)gr_dtype_size(p->dtype),
+              .by_blas = gr__gemm_blas_takes(p)};
+    cut(&l);
+    settle_packing(&l);
+    return l;
 }
 
 /* --- tasks --- */
@@ -236,10 +240,10 @@ static void run_tasks(void *ctx, int64_t begin, int64_t end)
 
 /* --- products --- */
 
-static void run_small(const gr__product *p, int64_t entries)
+static void run_small(const gr__product *p)
 {
     const gr__gemm_kernels *kernels = kernels_of(p->dtype);
-    for (int64_t i = 0; i < entries; i++) {
+    for (int64_t i = 0, n = gr__gemm_entries(p); i < n; i++) {
         gr__gemm_block block = block_of(p, i, 0, p->m, 0, p->n);
         kernels->block(&block);
     }
@@ -247,20 +251,20 @@ static void run_small(const gr__product *p, int64_t entries)
 
 size_t gr__gemm_scratch(const gr__product *p)
 {
-    plan l;
-    if (p->m == 0 || p->n == 0 || !plan_product(p, &l)) return 0;
+    if (p->m == 0 || p->n == 0 || is_small(p)) return 0;
+    const plan l = plan_product(p);
     return (size_t)(l.whole_bytes + gr__spaces_bytes(l.n_spaces, l.space_bytes));
 }
 
 void gr__gemm(const gr__product *p, void *scratch)
 {
     enum { GRAIN = 65536 };
-    plan l;
     if (p->m == 0 || p->n == 0) return;
-    if (!plan_product(p, &l)) {
-        run_small(p, l.entries);
+    if (is_small(p)) {
+        run_small(p);
         return;
     }
+    plan l = plan_product(p);
     if (is_packed(&l)) l.packed = p->packed;
     if (scratch && l.whole_bytes) {
         pack(p->dtype, p->k, p->n, p->b, scratch);

@@ -264,10 +264,11 @@ static void linear_vjp(gr_pullback *p)
     int64_t out = gr_shape_of(w)->dim[0], in = gr_shape_of(w)->dim[1];
     int64_t rows = out ? gr_numel(dy) / out : in ? gr_numel(x) / in : 0;
     dy = gr_reshape(dy, GR_SHAPE(rows, out));
-    if (p->wants[0]) p->dx[0] = gr_reshape(gr_matmul(dy, w), *gr_shape_of(x));
+    if (p->wants[0]) p->dx[0] = gr_reshape(product(dy, w), *gr_shape_of(x));
     if (p->wants[1])
-        p->dx[1] = gr_matmul(gr_transpose(dy, 0, 1), gr_reshape(x, GR_SHAPE(rows, in)));
-    if (p->n_in == 3 && p->wants[2]) p->dx[2] = gr_sum(dy, GR_AXES(0), false);
+        p->dx[1] = product(gr_transpose(dy, 0, 1), gr_reshape(x, GR_SHAPE(rows, in)));
+    if (p->n_in == 3 && p->wants[2])
+        p->dx[2] = rows == 1 ? gr_reshape(dy, GR_SHAPE(out)) : gr_sum(dy, GR_AXES(0), false);
 }
 
 static const gr_sample linear_samples[] = {
