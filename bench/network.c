@@ -82,7 +82,10 @@ double train_step(job *j, int i)
 double train_result(job *j)
 {
     gr_graph_reset(j->g);
-    return gr_item(record_loss(j, 0));
+    gr_no_grad_begin(j->g);
+    gr_tensor *loss = record_loss(j, 0);
+    gr_no_grad_end(j->g);
+    return gr_item(loss);
 }
 
 /* The network's output for batch i; NULL after an error. */

@@ -74,6 +74,7 @@ typedef struct pullback_space {
     gr_pullback p; /* for the rule; what is the same for each node is set once */
     gr_tensor **before, **x, *dy[GR_MAX_OUTPUTS], *y[GR_MAX_OUTPUTS];
     bool *wants;
+    gr__recompute again;
     gr__section *newest, *section; /* where to look for the node's own; NULL: it lies in none */
 } pullback_space;
 
@@ -108,11 +109,24 @@ static bool take_space(gr_graph *g, pullback_space *s, int n)
     return true;
 }
 
+/* Twins for what the rule of a node outside of sections reads. */
+static gr_tensor *const *show_recomputed(gr_node *node, pullback_space *s)
+{
+    const unsigned reads = node->op->reads;
+    if (!reads || (!s->again.twin && gr__is_elementwise(node->op))) return node->in;
+    for (int i = 0; i < node->n_out; i++)
+        if (reads & GR_READS_OUT(i)) s->y[i] = gr__recomputed(&s->again, node, s->y[i]);
+    memcpy(s->x, node->in, (size_t)node->n_in * sizeof *s->x);
+    for (int i = 0; i < node->n_in && i < 16; i++)
+        if (reads & GR_READS_IN(i)) s->x[i] = gr__recomputed(&s->again, node, s->x[i]);
+    return s->x;
+}
+
 /* The values that the rule reads: the node's own, or their twins in a checkpointed section. */
-static gr_tensor *const *show_values(gr_node *node, pullback_space *s)
+static gr_tensor *const *show_values(gr_node *node, pullback_space *s, uint32_t sweep)
 {
     for (int i = 0; i < node->n_out; i++) s->y[i] = &node->out[i];
-    if (!s->section) return node->in;
+    if (!s->section) return sweep ? node->in : show_recomputed(node, s);
     for (int i = 0; i < node->n_out; i++) s->y[i] = gr__twin(s->section, s->y[i]);
     for (int i = 0; i < node->n_in; i++) s->x[i] = gr__twin(s->section, node->in[i]);
     return s->x;
@@ -150,7 +164,7 @@ static void pull_back(gr_node *node, pullback_space *s, uint32_t sweep)
         s->before[i] = p->sum[i] = x->cot && listed_once(node, i) ? x->cot : NULL;
     }
     p->attrs = node->attrs;
-    p->x = show_values(node, s);
+    p->x = show_values(node, s, sweep);
     p->n_in = node->n_in;
     p->n_out = node->n_out;
     const gr_node *outer = g->origin;
@@ -235,6 +249,7 @@ static void sweep_back(gr_graph *g, gr_node *first, gr_node *last, uint32_t swee
     pullback_space s;
     s.newest = around ? NULL : gr__sections_sweep(g);
     s.section = NULL;
+    s.again.twin = NULL;
     if (!around) g->sweep_from = g->n_nodes;
     walk_back(g, first, last, sweep, &s);
     g->sweep_from = around;

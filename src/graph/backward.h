@@ -26,6 +26,16 @@ gr_tensor *gr__twin(const gr__section *s, gr_tensor *t);
 /* That x[i] may be differentiated by. */
 gr_status gr__section_hold(gr_graph *g, gr_tensor *x, const char *name, int i, const void *site);
 
+/* --- values computed again (recompute.c), in gr_backward's sweep --- */
+
+typedef struct gr__recompute {
+    gr_node **twin; /* by the id of the node that each takes the place of; NULL: there are none */
+    uint32_t n;
+} gr__recompute;
+
+/* What the reader's VJP is to read for t: t itself, or another tensor of the same values. */
+gr_tensor *gr__recomputed(gr__recompute *r, const gr_node *reader, gr_tensor *t);
+
 /* The pullback of an op that gives its backward as a C function. */
 void gr__raw_pullback(gr_pullback *p, const gr_node *node);
 

@@ -205,6 +205,7 @@ const gr_op gr__standardize_op = {
     .n_in = 3,
     .n_out = 3,
     .optional = 2,
+    .flags = GR_OP_CHEAP,
     .reads = GR_READS_IN(0) | GR_READS_IN(1) | GR_READS_OUT(MEAN) | GR_READS_OUT(RSTD),
     .attrs_size = sizeof(gr__standardize_attrs),
     .fields = standardize_fields,
