@@ -39,8 +39,9 @@ typedef struct gr__bf16_conv {
     gr__spaces spaces;         /* of the tasks */
 } gr__bf16_conv;
 
-/* Whether there is such a path and it is worth its packing; by the sizes alone. */
-bool gr__bf16_conv_pays(const gr__conv *c, gr__conv_kind kind);
+/* Whether there is such a path and it is faster than float32, which is by Winograd's algorithm or
+ * not; by the sizes alone. */
+bool gr__bf16_conv_pays(const gr__conv *c, gr__conv_kind kind, bool winograd);
 gr__bf16_conv gr__bf16_conv_plan(const gr__conv *c, gr__conv_kind kind);
 /* Bytes of scratch with the present number of threads. */
 size_t gr__bf16_conv_scratch(const gr__bf16_conv *job);

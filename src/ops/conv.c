@@ -134,12 +134,13 @@ bool gr__conv2d_check_geometry(gr_infer *c, const gr_shape *x, const gr_shape *w
 
 /* --- running --- */
 
-/* Whether the operands were rounded and `out` is computed; the status of what kept it from that. */
-static bool compute_rounded(gr_exec *e, gr__conv_kind kind, const gr__conv *c, gr_status *status)
+/* By rounded operands. False: it is not; `status` tells whether memory was out. */
+static bool compute_rounded(gr_exec *e, const gr__conv_job *plain, gr_status *status)
 {
     *status = GR_OK;
-    if (!gr__exec_rounds(e) || !gr__bf16_conv_pays(c, kind)) return false;
-    gr__bf16_conv job = gr__bf16_conv_plan(c, kind);
+    if (!gr__exec_rounds(e) || !gr__bf16_conv_pays(&plain->c, plain->kind, plain->winograd.tile))
+        return false;
+    gr__bf16_conv job = gr__bf16_conv_plan(&plain->c, plain->kind);
     void *scratch = gr_exec_scratch(e, gr__bf16_conv_scratch(&job));
     if (!scratch) *status = GR_ERR_MEMORY;
     return scratch && gr__bf16_conv_run(&job, e->in[0].data, e->in[1].data,
@@ -152,9 +153,9 @@ gr_status gr__conv2d_compute(gr_exec *e, gr__conv_kind kind, const gr_shape *x, 
 {
     gr_conv2d_options o = gr__conv2d_defaults(given);
     gr__conv c = geometry(x, w, &o);
-    gr_status status;
-    if (compute_rounded(e, kind, &c, &status) || status) return status;
     gr__conv_job job = gr__conv_plan(&c, kind, e->out[0].dtype);
+    gr_status status;
+    if (compute_rounded(e, &job, &status) || status) return status;
     void *scratch = gr_exec_scratch(e, gr__conv_scratch(&job));
     if (!scratch) return GR_ERR_MEMORY;
     const void *bias = e->n_in > 2 ? e->in[2].data : NULL;

@@ -274,7 +274,7 @@ static void check_convolution(const convolution *c, int index, int64_t odd)
 static const convolution convolutions[] = {
     {3, 10, 11, {6, 16}, {3, 3}, {PLAIN_OPTIONS, .padding = {1, 1}}, 0}, /* vectors from the planes */
     {4, 9, 10, {7, 9}, {3, 3}, {PLAIN_OPTIONS, .padding = {1, 1}}, 0},    /* gathered ones */
-    {5, 12, 24, {4, 4}, {3, 3}, {PLAIN_OPTIONS, .padding = {1, 1}}, 0},
+    {5, 11, 24, {4, 4}, {3, 3}, {PLAIN_OPTIONS, .padding = {1, 1}}, 0},
     {16, 9, 50, {2, 3}, {3, 3}, {PLAIN_OPTIONS, .padding = {1, 1}}, 0},
     {2, 11, 17, {7, 6}, {5, 4}, {PLAIN_OPTIONS, .padding = {0, 2}}, 0},
     {2, 40, 18, {6, 5}, {1, 1}, {PLAIN_OPTIONS}, 0},
@@ -376,7 +376,7 @@ static void *product_bits(gr_dtype dtype, int64_t m, int64_t k, int64_t n, size_
 static void *convolution_bits(int which, size_t *bytes)
 {
     gr_tensor *x = numbers(GR_F32, GR_SHAPE(9, 20, 16, 16), 0), *d[3];
-    gr_tensor *w = numbers(GR_F32, GR_SHAPE(20, 20, 3, 3), 1);
+    gr_tensor *w = numbers(GR_F32, GR_SHAPE(20, 20, 5, 5), 1);
     d[0] = gr_conv2d(x, w, NULL, (gr_conv2d_options){.padding = {1, 1}});
     gr_tensor *dy = numbers(GR_F32, *gr_shape_of(d[0]), 2);
     gr_vjp(d, &dy, 1, (gr_tensor *[]){x, w}, 2, d + 1);
@@ -417,6 +417,22 @@ START_TEST(float64_and_small_products_are_not_rounded)
     ck_assert(same_bits(GR_F32, 1, 1000, 1000));
     ck_assert(same_bits(GR_F32, 64, 64, 64) == !gr_has_bfloat16());
     ck_assert(same_convolution(0) == !gr_has_bfloat16());
+}
+END_TEST
+
+START_TEST(convolutions_by_winograd_are_not_rounded)
+{
+    size_t bytes;
+    void *bits[2];
+    for (int i = 0; i < 2; i++) {
+        gr_graph_set_precision(g, i ? GR_PRECISION_BFLOAT16 : GR_PRECISION_FLOAT32);
+        gr_tensor *x = numbers(GR_F32, GR_SHAPE(2, 32, 12, 12), 0);
+        gr_tensor *w = numbers(GR_F32, GR_SHAPE(32, 32, 3, 3), 1);
+        bits[i] = bits_of(gr_conv2d(x, w, NULL, (gr_conv2d_options){.groups = 1}), &bytes);
+    }
+    ck_assert(memcmp(bits[0], bits[1], bytes) == 0);
+    free(bits[0]);
+    free(bits[1]);
 }
 END_TEST
 
@@ -506,5 +522,6 @@ SUITE("rounding", setup, restore, products_are_those_of_rounded_operands,
       convolutions_are_those_of_rounded_operands, not_a_number_reaches_what_reads_it_and_no_more,
       a_bias_is_added_to_rounded_convolutions,
       an_infinite_weight_makes_no_nan_of_what_it_does_not_touch,
-      float64_and_small_products_are_not_rounded, without_the_instructions_nothing_changes,
+      float64_and_small_products_are_not_rounded, convolutions_by_winograd_are_not_rounded,
+      without_the_instructions_nothing_changes,
       bits_do_not_depend_on_threads_or_on_when, gradients_are_close_to_those_of_float32)
