@@ -74,6 +74,7 @@ typedef struct gr_fit_options {
     int shift;                    /* random shifts by up to so many pixels */
     double fill;                  /* what enters at the edge then; 0 */
     gr_loader_options loader;     /* augment, weights, bucket, scaler, prefetch, drop_last; the rest is taken from here */
+    gr_precision precision;       /* of products; float32; without fast bfloat16 always that */
     bool one_cycle;               /* the optimizer's rate is the peak of a one-cycle schedule */
     bool progress;                /* gr_progress */
     const gr_callback *callbacks; /* GR_CALLBACKS(...), called in this order; gr_fit frees them */

@@ -54,10 +54,29 @@ static bool parse_text(const option *o, const char *text, char *expected, size_t
     return *text;
 }
 
+static bool parse_precision(const option *o, const char *text, char *expected, size_t size)
+{
+    static const char *const names[] = {"float32", "bfloat16"}; /* in the order of gr_precision */
+    for (int i = 0; i < 2; i++) {
+        if (strcmp(text, names[i]) != 0) continue;
+        *(gr_precision *)o->value = (gr_precision)i;
+        return true;
+    }
+    snprintf(expected, size, "%s or %s", names[0], names[1]);
+    return false;
+}
+
 const option_type option_flag = {false, parse_flag};
 const option_type option_whole = {true, parse_whole};
 const option_type option_number = {true, parse_number};
 const option_type option_text = {true, parse_text};
+const option_type option_precision = {true, parse_precision};
+
+void say_precision(gr_precision p)
+{
+    if (p == GR_PRECISION_BFLOAT16 && !gr_has_bfloat16())
+        fprintf(stderr, "this processor has no fast bfloat16: products are of float32\n");
+}
 
 /* --- help --- */
 

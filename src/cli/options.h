@@ -5,11 +5,14 @@
 
 #include "cli.h"
 
+#include <gradus/graph.h>
+
 typedef struct option_type option_type;
-extern const option_type option_flag;   /* bool, given or not */
-extern const option_type option_whole;  /* int64_t, low .. high */
-extern const option_type option_number; /* double, low .. high */
-extern const option_type option_text;   /* const char *, not empty */
+extern const option_type option_flag;      /* bool, given or not */
+extern const option_type option_whole;     /* int64_t, low .. high */
+extern const option_type option_number;    /* double, low .. high */
+extern const option_type option_text;      /* const char *, not empty */
+extern const option_type option_precision; /* gr_precision, by its name */
 
 typedef struct option {
     const char *name; /* without the dashes */
@@ -30,6 +33,8 @@ typedef struct usage {
 
 /* DONE: go on; -1: the help was printed, stop with DONE; USAGE: an error was said. */
 int options_parse(const usage *u, int argc, char **argv);
+/* Says so where this machine has no such precision. */
+void say_precision(gr_precision p);
 /* Says what is wrong and where to find help; gives USAGE. */
 int options_error(const usage *u, const char *format, ...) GR_PRINTF(2, 3);
 

@@ -22,6 +22,7 @@ typedef struct request {
     variant variant;
     bool json, resume;
     const network *network;
+    gr_precision precision;
 } request;
 
 static const char more[] =
@@ -60,6 +61,8 @@ static int parse(int argc, char **argv, request *q)
         {"shift", &option_whole, &q->shift, "N", "random shifts by up to so many pixels", 0, 1000},
         {"rotate", &option_number, &q->rotate, "X", "by up to so many degrees either way", 0, 180},
         {"elastic", &option_number, &q->elastic, "X", "bent by about so many pixels", 0, 1000},
+        {"precision", &option_precision, &q->precision, "TYPE",
+         "float32, or bfloat16: of the large products (see docs/mixed-precision.md)", 0, 0},
         {"resume", &option_flag, &q->resume, NULL, "go on from DIR/checkpoint.safetensors", 0, 0},
         {"stop-after", &option_whole, &q->stop_after, "N",
          "stop after so many epochs, to go on by --resume", 1, 100000},
@@ -90,6 +93,7 @@ static void fill_in(request *q)
     if (!q->threads) q->threads = r->threads;
     if (q->shift < 0) q->shift = r->shift;
     if (q->threads) gr_set_threads((int)q->threads);
+    say_precision(q->precision);
 }
 
 /* --- one training --- */
@@ -140,6 +144,7 @@ static gr_status fit(const request *q, const split *s, trained *t, const char *c
     gr_fit_options o = {.epochs = (int)q->epochs,
                         .batch = q->batch,
                         .seed = (uint64_t)q->seed,
+                        .precision = q->precision,
                         .validation = s->test, /* for the curves; nothing is chosen by it */
                         .shift = (int)q->shift,
                         .fill = -s->scaling.mean / s->scaling.std,

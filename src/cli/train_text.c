@@ -15,6 +15,7 @@ typedef struct request {
     int64_t epochs, batch, length, hidden, layers, seed, threads;
     double lr, dropout;
     bool json, resume;
+    gr_precision precision;
 } request;
 
 static const char more[] =
@@ -39,6 +40,8 @@ static int parse(int argc, char **argv, request *q)
         {"lr", &option_number, &q->lr, "X", "peak of the learning rate (0.005)", 1e-12, 1e30},
         {"seed", &option_whole, &q->seed, "N", "of weights, order, dropout (1)", 0, 9e15},
         {"threads", &option_whole, &q->threads, "N", "default: one per core", 1, 1024},
+        {"precision", &option_precision, &q->precision, "TYPE",
+         "float32, or bfloat16: of the large products (see docs/mixed-precision.md)", 0, 0},
         {"resume", &option_flag, &q->resume, NULL, "go on from DIR/checkpoint.safetensors", 0, 0},
         {"out", &option_text, &q->out, "DIR", "folder for the results (default: out)", 0, 0},
         {"json", &option_flag, &q->json, NULL, "one JSON object as the last line of output", 0, 0},
@@ -56,6 +59,7 @@ static int parse(int argc, char **argv, request *q)
     int stop = options_parse(&u, argc, argv);
     if (!stop && !q->data) return options_error(&u, "--data FILE is missing");
     if (q->threads) gr_set_threads((int)q->threads);
+    if (!stop) say_precision(q->precision);
     return stop;
 }
 
@@ -133,6 +137,7 @@ static gr_status fit(const request *q, const corpus *c, gr_module *net, const fo
     gr_fit_options o = {.epochs = (int)q->epochs,
                         .batch = q->batch,
                         .seed = (uint64_t)q->seed,
+                        .precision = q->precision,
                         .validation = c->validation,
                         .one_cycle = true,
                         .progress = true,

@@ -39,6 +39,8 @@ static gr_status check_options(const gr_fit_options *o)
     if (!(o->gradient_noise >= 0 && isfinite(o->gradient_noise)))
         return gr__fail(GR_ERR_ARGUMENT, "gr_fit: expected a gradient_noise of 0 or more, got %g",
                         o->gradient_noise);
+    if (o->precision != GR_PRECISION_FLOAT32 && o->precision != GR_PRECISION_BFLOAT16)
+        return gr__fail(GR_ERR_ARGUMENT, "gr_fit: no precision %d", (int)o->precision);
     return GR_OK;
 }
 
@@ -166,6 +168,7 @@ static gr_status prepare(gr__fit *f)
     if (!status) status = make_loaders(f);
     if (status) return status;
     f->graph = f->run.graph = gr_graph_new();
+    gr_graph_set_precision(f->graph, f->o.precision);
     gr_graph_profile(f->graph, f->o.profile);
     f->history.epochs = gr__calloc((size_t)f->o.epochs * sizeof *f->history.epochs);
     if (!f->history.epochs) return GR_ERR_MEMORY;

@@ -132,6 +132,9 @@ if [ -e /dev/full ]; then
     holds 'a full output is a failure' test $? = 1
 fi
 
+expect 2 "--precision: expected float32 or bfloat16, got 'half'" \
+    "$gradus" train mlp --precision half --out "$work/new"
+
 # --- train, predict, check ---
 
 expect 0 test_accuracy "$gradus" train lenet5 --epochs 3 --seed 5 --json --out "$work/new/out"
@@ -179,6 +182,19 @@ expect 2 "--replay: expected a case as in a failing report, got 'op=tanhh'" \
     "$gradus" check --replay op=tanhh:sample=1
 expect 2 '--json and --tap exclude each other' "$gradus" check --json --tap
 expect 2 "--dtype: expected float32 or float64, got 'float16'" "$gradus" check --dtype float16
+
+# --- precision ---
+
+expect 0 test_accuracy "$gradus" train lenet5 --epochs 3 --seed 5 --precision bfloat16 --json \
+    --out "$work/rounded"
+holds 'accuracy' at_least "$(field test_accuracy)" 0.8
+export GRADUS_ISA=avx2
+expect 0 test_accuracy "$gradus" train lenet5 --epochs 1 --json --out "$work/plain"
+expect 0 test_accuracy "$gradus" train lenet5 --epochs 1 --precision bfloat16 --json \
+    --out "$work/lacking"
+holds 'it is said' grep -q 'no fast bfloat16' "$work/stderr"
+holds 'and changes nothing' cmp "$work/plain/model.safetensors" "$work/lacking/model.safetensors"
+unset GRADUS_ISA
 
 # --- stopped and taken up again ---
 

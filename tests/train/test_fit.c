@@ -151,6 +151,49 @@ START_TEST(threads_do_not_change_the_bits)
 }
 END_TEST
 
+/* --- precision --- */
+
+static gr_status keep_precision(void *self, gr_training *run)
+{
+    *(gr_precision *)self = gr_graph_precision(run->graph);
+    return GR_OK;
+}
+
+/* A network with a product that is large enough to be rounded. */
+static gr_model *train_wide(gr_precision asked, gr_precision *used)
+{
+    gr_model *m = gr_model_new();
+    gr_model_seed(m, 1);
+    gr_module *net = gr_sequential(m, GR_LIST(gr_linear_layer(m, 2, 64), gr_tanh_layer(m),
+                                              gr_linear_layer(m, 64, 64), gr_tanh_layer(m),
+                                              gr_linear_layer(m, 64, 3)));
+    gr_optimizer *opt = gr_adam(m, (gr_adam_options){.lr = 0.01});
+    const gr_callback look = {.name = "look", .batch = keep_precision, .self = used};
+    gr_fit_options o = {.epochs = 20,
+                        .batch = 50,
+                        .precision = asked,
+                        .callbacks = GR_CALLBACKS(look)};
+    gr_evaluation e = {.accuracy = 0};
+    ck_assert_msg(!gr_fit(net, opt, data, o, NULL), "%s", gr_last_error());
+    ck_assert_int_eq(gr_evaluate(net, data, &e, NULL), GR_OK);
+    ck_assert_msg(e.accuracy > 0.9, "expected an accuracy above 0.9, got %g", e.accuracy);
+    gr_optimizer_free(opt);
+    return m;
+}
+
+START_TEST(products_are_of_the_precision_asked_for)
+{
+    gr_precision used[2] = {GR_PRECISION_BFLOAT16, GR_PRECISION_FLOAT32};
+    gr_model *plain = train_wide(GR_PRECISION_FLOAT32, &used[0]);
+    gr_model *rounded = train_wide(GR_PRECISION_BFLOAT16, &used[1]);
+    ck_assert_int_eq(used[0], GR_PRECISION_FLOAT32);
+    ck_assert_int_eq(used[1], gr_has_bfloat16() ? GR_PRECISION_BFLOAT16 : GR_PRECISION_FLOAT32);
+    ck_assert(equal(plain, rounded) == !gr_has_bfloat16());
+    gr_model_free(plain);
+    gr_model_free(rounded);
+}
+END_TEST
+
 /* --- one update for several batches, noise --- */
 
 /* Without dropout, whose masks follow the batches. */
@@ -271,6 +314,7 @@ START_TEST(options_that_cannot_be_are_refused)
     expect_error(&t, data, (gr_fit_options){.patience = -1}, "patience of 0 or more, got -1");
     expect_error(&t, data, (gr_fit_options){.accumulate = -1}, "accumulate 1 to 1000000 batches");
     expect_error(&t, data, (gr_fit_options){.gradient_noise = -1}, "gradient_noise of 0 or more");
+    expect_error(&t, data, (gr_fit_options){.precision = (gr_precision)9}, "no precision 9");
     expect_error(&t, data, (gr_fit_options){.shift = 1}, "cannot shift samples [2]");
     expect_error(&t, data, (gr_fit_options){.validation = empty},
                  "validation: the data set is empty");
@@ -365,11 +409,11 @@ END_TEST
 SUITE("fit", setup, teardown, a_network_learns, zero_options_mean_the_defaults,
       the_training_flag_is_as_before, a_split_is_validated_on_and_not_trained_on,
       early_stopping_goes_back_to_the_best_weights, the_same_seed_gives_the_same_bits,
-      threads_do_not_change_the_bits, accumulated_batches_are_one_large_batch,
-      noise_of_gradients_has_the_size_asked_for, label_smoothing_raises_the_loss_of_the_sure,
-      steps_after_the_first_epoch_allocate_nothing, memory_that_runs_out_is_an_error_and_no_leak,
-      options_that_cannot_be_are_refused, a_label_out_of_range_is_named,
-      a_wrong_shape_names_layer_epoch_and_batch, a_network_needs_one_logit_per_class,
-      a_loss_that_is_not_finite_stops_before_the_weights,
+      threads_do_not_change_the_bits, products_are_of_the_precision_asked_for,
+      accumulated_batches_are_one_large_batch, noise_of_gradients_has_the_size_asked_for,
+      label_smoothing_raises_the_loss_of_the_sure, steps_after_the_first_epoch_allocate_nothing,
+      memory_that_runs_out_is_an_error_and_no_leak, options_that_cannot_be_are_refused,
+      a_label_out_of_range_is_named, a_wrong_shape_names_layer_epoch_and_batch,
+      a_network_needs_one_logit_per_class, a_loss_that_is_not_finite_stops_before_the_weights,
       a_stream_is_trained_and_evaluated_on_as_if_it_were_in_memory,
       a_sample_that_cannot_be_read_is_named)
