@@ -125,8 +125,8 @@ class Attention(nn.Module):
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
         qkv = qkv.view(n, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = (t.reshape(n * self.heads, length, -1) for t in qkv)
-        # Scaled and masked in the product: 6% of a step faster than in operations of their own, and
-        # 4% faster than F._scaled_dot_product_attention.
+        # Scaled and masked in the product: attention takes a third less time than with operations
+        # of their own, and as much as F._scaled_dot_product_attention.
         scores = torch.baddbmm(self.mask, q, k.transpose(1, 2), alpha=q.shape[-1] ** -0.5)
         y = torch.bmm(torch.softmax(scores, -1), v).view(n, self.heads, length, -1)
         return self.out_proj(y.transpose(1, 2).reshape(n, length, size))

@@ -187,6 +187,6 @@ def page(report):
 <p class="small">Medians over {report["rounds"]} interleaved rounds of the median step; point at a
 time for its range. Ratio: PyTorch's time by ours. Floor: operations at the best rate of products of
 1024x1024 matrices measured here, or bytes at that of triad, whichever takes longer; what else a step
-needs counts as free; of tiny and chain the same arithmetic in plain C. MB: peak minus what the process took before it made anything.</p>
+needs counts as free, and Winograd's algorithm needs fewer operations than are counted; of tiny and chain the same arithmetic in plain C. MB: peak minus what the process took before it made anything.</p>
 </body></html>
 """

@@ -20,7 +20,7 @@ BENCH = Path(__file__).resolve().parent.parent
 PEER_PYTHON = "/usr/bin/python3"  # Debian's python3-torch is installed for this one
 TIMEOUT = 600                     # seconds
 TOLERANCE = 1e-3                  # relative, of losses and other results
-ROUNDED_TOLERANCE = 2e-2          # of those from bfloat16
+ROUNDED_TOLERANCE = 5e-2          # of those from bfloat16; PyTorch's own vgg16 differs by 2e-2
 
 
 @dataclass(frozen=True)

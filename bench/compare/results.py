@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The floor of a workload is the larger of two times: its operations at the best rate that products
 of 1024x1024 matrices reach here (OpenBLAS or ours), and its bytes at the rate of triad, both on as
-many threads. Operations and bytes that other things need count as free. Where neither is what takes
+many threads. Operations and bytes that other things need count as free. Operations are those of the
+plain algorithm: by Winograd's a convolution can go below its floor. Where neither is what takes
 the time, it is that of the same arithmetic in plain C (bare.c).
 """
 import statistics
@@ -39,7 +40,7 @@ def judge(workload, threads, programs, peak):
     floor = floor_ms(workload, peak) if peak else None
     result = {"workload": workload.name, "tag": workload.tag, "title": workload.title,
               "threads": threads, "gflop": workload.gflop, "gbyte": workload.gbyte,
-              "floor_ms": floor, "target": workload.target.get(threads),
+              "peak": peak, "floor_ms": floor, "target": workload.target.get(threads),
               "stretch": workload.stretch.get(threads), "programs": programs}
     ours, peer = programs.get("ours"), programs.get("peer")
     if ours and floor:
