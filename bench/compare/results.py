@@ -35,6 +35,11 @@ def floor_ms(workload, peak):
     return ms or None
 
 
+def is_rival(name):
+    """Of the programs beside the two: those that compute in full precision, as ours does."""
+    return not name.startswith("ours") and name != "peer" and not name.endswith("bfloat16")
+
+
 def judge(workload, threads, programs, peak):
     """Everything that is known of a workload on so many threads, as the JSON has it."""
     floor = floor_ms(workload, peak) if peak else None
@@ -54,6 +59,10 @@ def judge(workload, threads, programs, peak):
         if peer["peak_minus_idle_mb"] > SMALL_MEMORY:
             part = ours["peak_minus_idle_mb"] / peer["peak_minus_idle_mb"]
             result["memory_part"], result["memory_target"] = part, workload.memory
+    if ours:
+        result["behind"] = [(p["label"], ours["step_ms"] / p["step_ms"])
+                            for name, p in programs.items() if is_rival(name)
+                            and p["step_ms"] < ours["step_ms"]]
     rounded = programs.get("ours-bfloat16")
     if rounded:
         result["bfloat16"] = [(programs[name]["label"], programs[name]["step_ms"] / rounded["step_ms"],

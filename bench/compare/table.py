@@ -107,6 +107,8 @@ def shortfalls(r):
         yield f"{percent(r['gemm_share'])} of the rate of products, below {percent(r['gemm_target'])}"
     if "memory_part" in r and not r["memory_part"] < r["memory_target"]:
         yield f"{percent(r['memory_part'])} of PyTorch's memory, not below {percent(r['memory_target'])}"
+    for label, ratio in r.get("behind", []):
+        yield f"{label} is {times(ratio)} as fast"
     for against, ratio, target in r.get("bfloat16", []):
         if ratio < target:
             yield f"in bfloat16 {times(ratio)} as fast as {against}, below {times(target)}"

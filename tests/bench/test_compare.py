@@ -1,5 +1,6 @@
 # test_compare.py - bench/run on canned results and on programs that only pretend.
 # SPDX-License-Identifier: MIT
+import io
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ import tempfile
 import unittest
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest import mock
 from xml.etree import ElementTree
 
 BENCH = Path(os.environ["BENCH"])
@@ -73,6 +75,11 @@ class Judging(unittest.TestCase):
         r = judged(WORK, ours=20.0, peer=40.0, ours_bfloat16=10.0, peer_bfloat16=30.0)
         self.assertEqual(r["bfloat16"], [("peer", 4.0, 3.5), ("peer_bfloat16", 3.0, 2)])
 
+    def test_rivals_that_are_faster_are_named(self):
+        r = judged(WORK, ours=20.0, peer=10.0, peer_jit=16.0, adolc=30.0, peer_bfloat16=1.0)
+        self.assertEqual(r["behind"], [("peer_jit", 1.25)])
+        self.assertIn("peer_jit is 1.25x as fast", table.shortfalls(r))
+
     def test_summary_takes_medians_and_keeps_the_first_result(self):
         runs = [run_of(3.0), run_of(1.0, loss=None), run_of(2.0)]
         del runs[1]["loss10"]
@@ -118,6 +125,22 @@ class Shown(unittest.TestCase):
     def test_numbers_have_three_digits_and_no_exponent(self):
         got = [table.number(x) for x in (None, 0, 0.0066, 1.234, 45.67, 789.1, 2460.0)]
         self.assertEqual(got, ["-", "0", "0.00660", "1.23", "45.7", "789", "2460"])
+
+    def test_color_and_progress_are_for_terminals(self):
+        class Terminal(io.StringIO):
+            def isatty(self):
+                return True
+
+        def seen(stream, **env):
+            with mock.patch.dict(os.environ, env):
+                progress = table.Progress(2, stream)
+                progress.show("mlp")
+                return table.may_color(stream), "mlp" in stream.getvalue()
+
+        self.assertEqual(seen(Terminal(), TERM="xterm", NO_COLOR=""), (True, True))
+        self.assertEqual(seen(Terminal(), TERM="xterm", NO_COLOR="1"), (False, True))
+        self.assertEqual(seen(Terminal(), TERM="dumb", NO_COLOR=""), (False, False))
+        self.assertEqual(seen(io.StringIO(), TERM="xterm", NO_COLOR=""), (False, False))
 
     def test_charts_are_well_formed(self):
         for chart in (page.speed_chart, page.floor_chart):
