@@ -11,8 +11,6 @@
 #include "instance.h"
 #include "softmax.h"
 
-enum { CACHE_LINE = 64 / sizeof(REAL) };
-
 typedef struct cross_entropy_job {
     const gr__cross_entropy *c;
     double *loss;        /* [rows] */
@@ -38,13 +36,14 @@ static void cross_entropy_rows(void *ctx, int64_t begin, int64_t end)
     const gr__cross_entropy *c = job->c;
     for (int64_t row = begin; row < end; row++) {
         const REAL *x = (const REAL *)c->x + row * c->classes;
+        const REAL *next = row + 1 < end ? x + c->classes : x;
         job->loss[row] = 0;
         if (cross_entropy_skips(c, row)) continue;
         REAL most = softmax_max(x, c->classes);
         double right = (double)(x[c->target[row]] - most);
         if (c->smoothing != 0)
             right += c->smoothing * (cross_entropy_below(x, most, c->classes) - right);
-        job->loss[row] = softmax_log_sum(x, most, c->classes) - right;
+        job->loss[row] = softmax_log_sum(x, most, c->classes, next) - right;
     }
 }
 
@@ -62,8 +61,8 @@ static double cross_entropy_exp(REAL *x, int64_t n, int64_t target, const REAL *
     double others = 0;
     for (int64_t i = 0; i < n; i += SOFTMAX_STRETCH) {
         const int64_t m = n - i < SOFTMAX_STRETCH ? n - i : SOFTMAX_STRETCH;
-        for (int64_t j = i; j < i + m; j += CACHE_LINE) __builtin_prefetch(next + j);
-        for (int64_t j = i; j < i + m; j++) x[j] = gr__exp(x[j] - most);
+        softmax_fetch(next + i, m);
+        for (int64_t j = i; j < i + m; j++) x[j] = gr__exp_term(x[j] - most);
         if (target >= i && target < i + m) {
             *right = (double)x[target];
             x[target] = 0;

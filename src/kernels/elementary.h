@@ -7,7 +7,7 @@
  * range), undo the reduction. NaN goes through, Inf gives the limit. Bounds for float32, in ulp,
  * held by tests/ops/test_elementary.c:
  *
- *   exp, log            1      sigmoid, softplus, sin, cos, normal_pdf        2
+ *   exp, exp_term, log  1      sigmoid, softplus, sin, cos, normal_pdf        2
  *   expm1, tanh, erf    1.5    tanhshrink 4, normal_cdf                       5
  */
 /* SPDX-License-Identifier: MIT */
@@ -26,6 +26,7 @@
 /* By the type of the argument: gr__exp(x) is gr__exp_f32 or gr__exp_f64. */
 #define GR__BY_TYPE(f, x) _Generic((x), float : f##_f32, double : f##_f64)(x)
 #define gr__exp(x) GR__BY_TYPE(gr__exp, x)
+#define gr__exp_term(x) GR__BY_TYPE(gr__exp_term, x)
 #define gr__expm1(x) GR__BY_TYPE(gr__expm1, x)
 #define gr__log(x) GR__BY_TYPE(gr__log, x)
 #define gr__tanh(x) GR__BY_TYPE(gr__tanh, x)
@@ -102,6 +103,19 @@ static inline float gr__exp_f32(float x)
     /* beyond: 0 and Inf; NaN stays */
     const gr__exp_parts a = gr__exp_split(x < -104 ? -104 : x > 89 ? 89 : x);
     return gr__scale_by_power(1 + gr__expm1_of(a), a.n);
+}
+
+/* exp x for x <= 0, and 0 where that is below 2^-125: the terms of a softmax. */
+static inline float gr__exp_term_f32(float x)
+{
+    const gr__exp_parts a = gr__exp_split(x < -86.5f ? -86.5f : x); /* NaN stays */
+    const float y = (1 + gr__expm1_of(a)) * gr__float_of((uint32_t)(a.n + 127) << 23);
+    return x < -86.5f ? 0 : y;
+}
+
+static inline double gr__exp_term_f64(double x)
+{
+    return exp(x);
 }
 
 /* exp(-x^2 / 2): x^2 in two parts, for its rounding would cost more the larger it is. */

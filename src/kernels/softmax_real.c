@@ -7,14 +7,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
 #include "elementary.h"
+#include "instance.h"
 #include "kernels.h"
 #include "softmax.h"
 
 enum {
     SOFTMAX_VECS = 4, /* added side by side */
     SOFTMAX_LANES = 16,
-    SOFTMAX_STRETCH = 1024, /* terms added in REAL */
-    SOFTMAX_COLUMNS = 128   /* columns worked on at a time where the axis is not the last */
+    SOFTMAX_LINE = 64 / sizeof(REAL), /* of the cache */
+    SOFTMAX_STRETCH = 1024,           /* terms added in REAL */
+    SOFTMAX_COLUMNS = 128 /* columns worked on at a time where the axis is not the last */
 };
 
 /* Tasks that one thread takes at a time, each over n elements. */
@@ -75,14 +77,21 @@ static double softmax_exp(const REAL *x, REAL most, int64_t n, REAL *y)
     double total = 0;
     for (int64_t i = 0; i < n; i += SOFTMAX_STRETCH) {
         int64_t m = n - i < SOFTMAX_STRETCH ? n - i : SOFTMAX_STRETCH;
-        for (int64_t j = i; j < i + m; j++) y[j] = gr__exp(x[j] - most);
+        for (int64_t j = i; j < i + m; j++) y[j] = gr__exp_term(x[j] - most);
         total += softmax_sum(y + i, m);
     }
     return total;
 }
 
-/* The sum of exp(x_i - most) over the x_i below most; *equal: how many are not. */
-static double softmax_rest(const REAL *x, REAL most, int64_t n, int64_t *equal)
+/* Into the cache, while there is arithmetic to do. */
+static void softmax_fetch(const REAL *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += SOFTMAX_LINE) __builtin_prefetch(x + i);
+}
+
+/* The sum of exp(x_i - most) over the x_i below most; *equal: how many are not. Meanwhile the row
+ * `next` comes into the cache. */
+static double softmax_rest(const REAL *x, REAL most, int64_t n, const REAL *next, int64_t *equal)
 {
     REAL stretch[SOFTMAX_STRETCH];
     double rest = 0;
@@ -90,8 +99,9 @@ static double softmax_rest(const REAL *x, REAL most, int64_t n, int64_t *equal)
     for (int64_t i = 0; i < n; i += SOFTMAX_STRETCH) {
         int64_t m = n - i < SOFTMAX_STRETCH ? n - i : SOFTMAX_STRETCH;
         int count = 0;
+        softmax_fetch(next + i, m);
         for (int64_t j = 0; j < m; j++) {
-            REAL e = gr__exp(x[i + j] - most);
+            REAL e = gr__exp_term(x[i + j] - most);
             stretch[j] = x[i + j] == most ? 0 : e;
             count += x[i + j] == most;
         }
@@ -108,10 +118,10 @@ static double softmax_log(double rest, int64_t equal, REAL most)
     return equal == 1 ? log1p(rest) : log(rest + (double)equal);
 }
 
-static double softmax_log_sum(const REAL *x, REAL most, int64_t n)
+static double softmax_log_sum(const REAL *x, REAL most, int64_t n, const REAL *next)
 {
     int64_t equal;
-    double rest = softmax_rest(x, most, n, &equal);
+    double rest = softmax_rest(x, most, n, next, &equal);
     return softmax_log(rest, equal, most);
 }
 
@@ -122,7 +132,8 @@ static void softmax_rows(void *ctx, int64_t begin, int64_t end)
         const REAL *x = (const REAL *)s->x + row * s->n;
         REAL *y = (REAL *)s->y + row * s->n, most = softmax_max(x, s->n);
         if (s->log) {
-            REAL less = (REAL)softmax_log_sum(x, most, s->n);
+            const REAL *next = row + 1 < end ? x + s->n : x;
+            REAL less = (REAL)softmax_log_sum(x, most, s->n, next);
             for (int64_t i = 0; i < s->n; i++) y[i] = (x[i] - most) - less;
         } else {
             REAL factor = (REAL)(1 / softmax_exp(x, most, s->n, y));
@@ -147,7 +158,7 @@ static void softmax_stretch(const gr__softmax *s, const REAL *x, REAL *y, int64_
         }
     for (int64_t k = 0; k < s->n; k++)
         for (int64_t c = 0; c < width; c++) {
-            REAL v = x[k * s->inner + c], e = gr__exp(v - most[c]);
+            REAL v = x[k * s->inner + c], e = gr__exp_term(v - most[c]);
             const int largest = s->log && v == most[c];
             y[k * s->inner + c] = e;
             total[c] += largest ? 0 : (double)e;
@@ -200,7 +211,7 @@ static void softmax_grad_rows(void *ctx, int64_t begin, int64_t end)
         REAL *dx = (REAL *)s->dx + row * s->n;
         const REAL total = (REAL)softmax_dot(dy, s->log ? NULL : y, s->n);
         if (s->log)
-            for (int64_t i = 0; i < s->n; i++) dx[i] = dy[i] - gr__exp(y[i]) * total;
+            for (int64_t i = 0; i < s->n; i++) dx[i] = dy[i] - gr__exp_term(y[i]) * total;
         else
             for (int64_t i = 0; i < s->n; i++) dx[i] = y[i] * (dy[i] - total);
     }
@@ -217,7 +228,7 @@ static void softmax_grad_stretch(const gr__softmax_grad *s, int64_t first, int64
     for (int64_t c = 0; c < width; c++) total[c] = (REAL)sum[c];
     for (int64_t k = 0; k < s->n; k++)
         for (int64_t c = 0, at = k * s->inner; c < width; c++, at++)
-            dx[at] = s->log ? dy[at] - gr__exp(y[at]) * total[c] : y[at] * (dy[at] - total[c]);
+            dx[at] = s->log ? dy[at] - gr__exp_term(y[at]) * total[c] : y[at] * (dy[at] - total[c]);
 }
 
 static void softmax_grad_columns(void *ctx, int64_t begin, int64_t end)

@@ -22,6 +22,7 @@ static void teardown(void)
 }
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double exp_term(double x) { return fabs(x) > 86.5 ? 0 : exp(-fabs(x)); }
 static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 static double normal_cdf(double x) { return 0.5 * erfc(-x * sqrt(0.5)); }
 static double normal_pdf(double x) { return exp(-0.5 * x * x) / sqrt(8 * atan(1)); }
@@ -29,6 +30,7 @@ static double gelu(double x) { return x * normal_cdf(x); }
 
 /* The code itself, as compiled for any processor. */
 static float plain_exp(float x) { return gr__exp(x); }
+static float plain_exp_term(float x) { return gr__exp_term(-fabsf(x)); }
 static float plain_expm1(float x) { return gr__expm1(x); }
 static float plain_log(float x) { return gr__log(x); }
 static float plain_tanh(float x) { return gr__tanh(x); }
@@ -48,6 +50,7 @@ typedef struct function {
 
 static const function functions[] = {
     {"exp", gr_exp, plain_exp, exp, 1},
+    {"exp_term", NULL, plain_exp_term, exp_term, 1},
     {"expm1", gr_expm1, plain_expm1, expm1, 1.5},
     {"log", gr_log, plain_log, log, 1},
     {"tanh", gr_tanh, plain_tanh, tanh, 1.5},
