@@ -1,4 +1,4 @@
-/* bare.h - what a user of no library would write: the floor where neither products nor bytes count. */
+/* bare.h - what one writes without a library: the floor where neither products nor bytes count. */
 /* SPDX-License-Identifier: MIT */
 #ifndef BENCH_BARE_H
 #define BENCH_BARE_H

@@ -1,4 +1,4 @@
-/* convolutions.c - single convolutions: the output, the gradient of the input, that of the weight. */
+/* convolutions.c - single convolutions: the output, the gradients of the input and the weight. */
 /* SPDX-License-Identifier: MIT */
 #include "workload.h"
 

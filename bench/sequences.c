@@ -1,4 +1,4 @@
-/* sequences.c - networks that read sequences: an LSTM of words, a GRU and a transformer of letters. */
+/* sequences.c - networks over time: an LSTM of words, a GRU and a transformer of letters. */
 /* SPDX-License-Identifier: MIT */
 #include "workload.h"
 

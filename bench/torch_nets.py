@@ -1,4 +1,4 @@
-# torch_nets.py - the networks of images.c and sequences.c in PyTorch; parameters have the same names.
+# torch_nets.py - the networks of images.c and sequences.c in PyTorch, names of parameters included.
 # SPDX-License-Identifier: MIT
 import torch
 from torch import nn

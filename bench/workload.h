@@ -48,13 +48,13 @@ extern const workload image_workloads[], sequence_workloads[], function_workload
 
 /* --- networks (network.c) --- */
 
-void set_network(job *j, gr_model *m, gr_module *root,
-                 gr_optimizer *optimizer); /* and weights, batches */
+/* With weights and batches that every program can make. */
+void set_network(job *j, gr_model *m, gr_module *root, gr_optimizer *optimizer);
 double train_step(job *j, int i);
 double train_result(job *j); /* the loss on batch 0 */
 double infer_step(job *j, int i);
 double infer_result(job *j);
-gr_tensor *class_loss(gr_tensor *y,
-                      gr_tensor *target); /* mean cross-entropy over all but the last axis */
+/* Cross-entropy along the last axis, its mean over all others. */
+gr_tensor *class_loss(gr_tensor *y, gr_tensor *target);
 
 #endif

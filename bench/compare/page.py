@@ -6,7 +6,7 @@ from html import escape
 from .table import beside, machine_lines, number, percent, shortfalls, times
 
 INK, FAINT, LINE, GRID = "#1f2937", "#6b7280", "#9ca3af", "#e5e7eb"
-COLORS = ["#0072b2", "#56b4e9", "#d55e00", "#e69f00"]  # Okabe and Ito: 1 thread, 2, and MB
+COLORS = ["#0072b2", "#56b4e9", "#d55e00", "#e69f00"]  # Okabe and Ito, by number of threads
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 NAMES, PANEL, BAR, GAP, TOP, BOTTOM, MARGIN = 150, 560, 11, 9, 56, 44, 24
 
@@ -107,30 +107,25 @@ def bar(axis, y, value, target, color):
     return out
 
 
-def by_workload(results):
-    found = {}
+def chart(results, title, key, mark=None):
+    """r[key] of every workload that has it, by number of threads; r[mark] as a mark."""
+    threads = sorted({r["threads"] for r in results})
+    color = dict(zip(threads, COLORS))
+    groups = {}
     for r in results:
-        found.setdefault(r["workload"], []).append(r)
-    return found.items()
+        if key in r:
+            bar_of = (r[key], r.get(mark), color[r["threads"]])
+            groups.setdefault(r["workload"], []).append(bar_of)
+    names = [(f"{t} thread{'s' * (t > 1)}", color[t]) for t in threads]
+    return bars(title, "x", list(groups.items()), names)
 
 
 def speed_chart(results):
-    threads = sorted({r["threads"] for r in results})
-    color = dict(zip(threads, COLORS))
-    groups = [(name, [(r.get("speedup"), r.get("target"), color[r["threads"]]) for r in group])
-              for name, group in by_workload(results)]
-    names = [(f"{t} thread{'s' * (t > 1)}", color[t]) for t in threads]
-    return bars("Times as fast as PyTorch (marks: targets)", "x", groups,
-                names)
+    return chart(results, "Times as fast as PyTorch (marks: targets)", "speedup", "target")
 
 
 def floor_chart(results):
-    threads = sorted({r["threads"] for r in results})
-    color = dict(zip(threads, COLORS))
-    groups = [(name, [(r.get("over_floor"), None, color[r["threads"]]) for r in group])
-              for name, group in by_workload(results) if any("over_floor" in r for r in group)]
-    return bars("Time over the floor (1: as fast as this machine can)", "x",
-                groups, [(f"{t} thread{'s' * (t > 1)}", color[t]) for t in threads])
+    return chart(results, "Time over the floor (1: as fast as this machine can)", "over_floor")
 
 
 # --- the table ---
@@ -186,7 +181,9 @@ def page(report):
 </tbody></table></div>
 <p class="small">Medians over {report["rounds"]} interleaved rounds of the median step; point at a
 time for its range. Ratio: PyTorch's time by ours. Floor: operations at the best rate of products of
-1024x1024 matrices measured here, or bytes at that of triad, whichever takes longer; what else a step
-needs counts as free, and Winograd's algorithm needs fewer operations than are counted; of tiny and chain the same arithmetic in plain C. MB: peak minus what the process took before it made anything.</p>
+1024x1024 matrices measured in the same minute, or bytes at that of triad, whichever takes longer.
+What else a step needs counts as free, and Winograd's algorithm needs fewer operations than are
+counted. The floor of tiny and chain is the same arithmetic in plain C. MB: peak minus what the
+process took before it made anything.</p>
 </body></html>
 """

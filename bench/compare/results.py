@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The floor of a workload is the larger of two times: its operations at the best rate that products
 of 1024x1024 matrices reach here (OpenBLAS or ours), and its bytes at the rate of triad, both on as
-many threads. Operations and bytes that other things need count as free. Operations are those of the
-plain algorithm: by Winograd's a convolution can go below its floor. Where neither is what takes
-the time, it is that of the same arithmetic in plain C (bare.c).
+many threads. What else a step needs counts as free. Operations are those of the plain algorithm: by
+Winograd's a convolution can go below its floor. Where neither products nor bytes take the time, the
+floor is that of the same arithmetic in plain C (bare.c).
 """
 import statistics
 
@@ -65,8 +65,9 @@ def judge(workload, threads, programs, peak):
                             and p["step_ms"] < ours["step_ms"]]
     rounded = programs.get("ours-bfloat16")
     if rounded:
-        result["bfloat16"] = [(programs[name]["label"], programs[name]["step_ms"] / rounded["step_ms"],
-                               target) for name, target in BFLOAT16.items() if name in programs]
+        result["bfloat16"] = [
+            (programs[name]["label"], programs[name]["step_ms"] / rounded["step_ms"], target)
+            for name, target in BFLOAT16.items() if name in programs]
     return result
 
 

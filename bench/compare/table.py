@@ -103,10 +103,12 @@ def machine_lines(machine):
 
 def shortfalls(r):
     """What else is measured of a workload and misses its target."""
-    if "gemm_share" in r and r["gemm_share"] < r["gemm_target"]:
-        yield f"{percent(r['gemm_share'])} of the rate of products, below {percent(r['gemm_target'])}"
-    if "memory_part" in r and not r["memory_part"] < r["memory_target"]:
-        yield f"{percent(r['memory_part'])} of PyTorch's memory, not below {percent(r['memory_target'])}"
+    share, least = r.get("gemm_share"), r.get("gemm_target")
+    if share is not None and share < least:
+        yield f"{percent(share)} of the rate of products, below {percent(least)}"
+    part, most = r.get("memory_part"), r.get("memory_target")
+    if part is not None and part >= most:
+        yield f"{percent(part)} of PyTorch's memory, not below {percent(most)}"
     for label, ratio in r.get("behind", []):
         yield f"{label} is {times(ratio)} as fast"
     for against, ratio, target in r.get("bfloat16", []):

@@ -9,11 +9,12 @@
 #include <cstdio>
 #include <cstring>
 
-namespace {
+namespace
+{
 
 const int steps = 100000;
 const short tape = 1;
-const unsigned buffer = 1 << 21;  // elements; smaller ones would spill into files
+const unsigned buffer = 1 << 21; // elements; smaller ones would spill into files
 
 double step(void *, int)
 {
@@ -34,7 +35,7 @@ double result(void *state)
     return step(state, 0);
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char **argv)
 {

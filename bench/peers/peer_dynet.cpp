@@ -17,14 +17,15 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace
+{
 
 enum { LAYERS = 3, BATCHES = 8, CHAIN = 100000 };
 
 struct Net {
     const char *name;
     unsigned sizes[LAYERS + 1], batch;
-    bool classes;  // ReLU, cross-entropy, Adam; else tanh, the squared error, SGD
+    bool classes; // ReLU, cross-entropy, Adam; else tanh, the squared error, SGD
     float lr;
 };
 
@@ -170,7 +171,7 @@ bool run(const options &o, double idle)
     return false;
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char **argv)
 {
