@@ -142,6 +142,11 @@ def milliseconds(p):
             f'{number(p["step_ms"])}</span>')
 
 
+def in_column(mine, text):
+    """Two cells: ours and PyTorch's."""
+    return f"<td>{text}</td><td></td>" if mine else f"<td></td><td>{text}</td>"
+
+
 def row(r):
     ours, peer = r["programs"].get("ours"), r["programs"].get("peer")
     verdict = "" if "reached" not in r else "reached" if r["reached"] else "missed"
@@ -152,10 +157,11 @@ def row(r):
              number(ours and ours["peak_minus_idle_mb"]),
              number(peer and peer["peak_minus_idle_mb"])]
     yield "<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
-    for p, meaning in beside(r):
-        yield (f'<tr class="beside"><td></td><td>{escape(p["label"])}</td><td></td><td></td>'
-               f'<td>{milliseconds(p)}</td><td colspan="6">{escape(meaning or "")}</td>'
-               f'<td>{number(p["peak_minus_idle_mb"])}</td></tr>')
+    for p, mine, meaning in beside(r):
+        mb = number(p["peak_minus_idle_mb"])
+        yield (f'<tr class="beside"><td></td><td>{escape(p["label"])}</td><td></td>'
+               f'{in_column(mine, milliseconds(p))}<td colspan="5">{escape(meaning)}</td>'
+               f'{in_column(mine, mb)}</tr>')
     for text in shortfalls(r):
         yield (f'<tr class="beside"><td></td><td class="missed" colspan="11">{escape(text)}</td>'
                '</tr>')

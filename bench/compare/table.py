@@ -71,7 +71,8 @@ def header():
 
 
 def beside(r):
-    """(program, what it means) of those that are neither of the two in the line."""
+    """(program, whether it is ours, what it means) of those that are neither of the two in the
+    line."""
     ours, peer = r["programs"].get("ours"), r["programs"].get("peer")
     for name, p in r["programs"].items():
         if name in ("ours", "peer"):
@@ -79,14 +80,15 @@ def beside(r):
         mine = name.startswith("ours")
         slow, fast = (peer, p) if mine else (p, ours)
         ratio = slow and fast and times(slow["step_ms"] / fast["step_ms"])
-        yield p, ratio and (f"{ratio} as fast as PyTorch" if mine else f"Gradus is {ratio} as fast")
+        meaning = f"{ratio} as fast as PyTorch" if mine else f"Gradus is {ratio} as fast"
+        yield p, mine, meaning if ratio else ""
 
 
 def rows(r, color=False):
     """The line of a result, and one for each further program."""
     mark = (lambda cell: paint(cell, r["reached"], color)) if "reached" in r else None
     out = [line(cells(r), mark)]
-    for p, meaning in beside(r):
+    for p, _, meaning in beside(r):
         out.append(f"     {p['label']}: {number(p['step_ms'])} ms, "
                    f"{number(p['peak_minus_idle_mb'])} MB" + (f"; {meaning}" if meaning else ""))
     return out
