@@ -1,12 +1,10 @@
-/* bf16_avx512.c - packing and tiles by the AVX512-BF16 instructions; see bf16.h. */
+/* bf16_avx512.c - packing and tiles by the AVX512-BF16 instructions; see bf16.h. Compiled once. */
 /* SPDX-License-Identifier: MIT */
 #include "bf16.h"
+#include "instance.h"
 
 #include <immintrin.h>
 #include <string.h>
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
 
 enum { LANES = GR__BF16_LANES, ROWS = GR__BF16_ROWS, VECTORS = GR__BF16_VECTORS };
 
@@ -301,6 +299,6 @@ static void tile(const gr__bf16_tile *t)
     else tile_of(t, false);
 }
 
-extern const gr__bf16_kernels gr__bf16_avx512;
+extern const gr__bf16_kernels INSTANCE;
 
-const gr__bf16_kernels gr__bf16_avx512 = {pack, plane, gather, tile, turn};
+const gr__bf16_kernels INSTANCE = {pack, plane, gather, tile, turn};

@@ -2,6 +2,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bf16.h"
 
-extern const gr__bf16_kernels gr__bf16_avx512;
+extern const gr__bf16_kernels INSTANCE;
 
-const gr__bf16_kernels gr__bf16_avx512 = {NULL, NULL, NULL, NULL, NULL};
+const gr__bf16_kernels INSTANCE = {NULL, NULL, NULL, NULL, NULL};
