@@ -18,6 +18,24 @@ static double channel_unbiased(const norm_moments *m)
 
 /* --- runs --- */
 
+/* How many runs make a piece. */
+static int64_t runs_at_a_time(int64_t span)
+{
+    return span > 0 && span < NORM_PIECE ? NORM_PIECE / span : 1;
+}
+
+static norm_moments channel_moments(const REAL *x, int64_t outer, int64_t span, int64_t step)
+{
+    const int64_t most = runs_at_a_time(span);
+    norm_moments m = {0, 0, 0};
+    for (int64_t i = 0; i < outer; i += most) {
+        const int64_t runs = outer - i < most ? outer - i : most;
+        if (span > NORM_PIECE) norm_add(&m, x + i * step, span);
+        else norm_add_piece(&m, (norm_piece){runs, span, step}, x + i * step);
+    }
+    return m;
+}
+
 static void standardize_runs(void *ctx, int64_t begin, int64_t end)
 {
     const gr__standardize *s = ctx;
@@ -26,8 +44,7 @@ static void standardize_runs(void *ctx, int64_t begin, int64_t end)
         const REAL *x = (const REAL *)s->x + c * s->span;
         REAL *y = (REAL *)s->y + c * s->span;
         const REAL w = s->w ? ((const REAL *)s->w)[c] : 1, b = s->b ? ((const REAL *)s->b)[c] : 0;
-        norm_moments m = {0, 0, 0};
-        for (int64_t i = 0; i < s->outer; i++) norm_add(&m, x + i * step, s->span);
+        const norm_moments m = channel_moments(x, s->outer, s->span, step);
         norm_row r = norm_row_of(m.mean, norm_rstd(&m, s->eps));
         for (int64_t i = 0; i < s->outer; i++)
             norm_span(r, x + i * step, w, b, s->span, y + i * step);
@@ -35,6 +52,21 @@ static void standardize_runs(void *ctx, int64_t begin, int64_t end)
         ((REAL *)s->rstd)[c] = r.rstd;
         ((REAL *)s->variance)[c] = (REAL)channel_unbiased(&m);
     }
+}
+
+static norm_sums channel_sums(const gr__standardize_grad *s, norm_row r, const REAL *dy,
+                              const REAL *x)
+{
+    const int64_t step = s->channels * s->span, most = runs_at_a_time(s->span);
+    norm_sums sums = {0, 0};
+    for (int64_t i = 0; i < s->outer; i += most, dy += most * step, x += most * step) {
+        const norm_piece p = {s->outer - i < most ? s->outer - i : most, s->span, step};
+        const norm_sums piece = s->span > NORM_PIECE ? norm_dense_sums(r, dy, x, NULL, s->span)
+                                                     : norm_piece_sums(r, p, dy, x, NULL);
+        sums.g += piece.g;
+        sums.gx += piece.gx;
+    }
+    return sums;
 }
 
 static void standardize_runs_grad(void *ctx, int64_t begin, int64_t end)
@@ -46,12 +78,7 @@ static void standardize_runs_grad(void *ctx, int64_t begin, int64_t end)
         const int64_t first = c * s->span;
         const REAL *dy = (const REAL *)s->dy + first, *x = (const REAL *)s->x + first;
         norm_row r = {((const REAL *)s->mean)[c], 0, ((const REAL *)s->rstd)[c]};
-        norm_sums sums = {0, 0};
-        for (int64_t i = 0; i < s->outer; i++) {
-            norm_sums run = norm_dense_sums(r, dy + i * step, x + i * step, NULL, s->span);
-            sums.g += run.g;
-            sums.gx += run.gx;
-        }
+        const norm_sums sums = channel_sums(s, r, dy, x);
         const REAL factor = s->w ? r.rstd * ((const REAL *)s->w)[c] : r.rstd;
         const REAL a = factor * (REAL)(sums.g / n), b = factor * r.rstd * (REAL)(sums.gx / n);
         for (int64_t i = 0; i < s->outer; i++)

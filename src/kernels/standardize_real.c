@@ -12,7 +12,8 @@
 #include <math.h>
 
 enum {
-    NORM_LANES = 16,
+    NORM_VECS = 4,
+    NORM_STEP = NORM_VECS * VEC_LANES,
     NORM_PIECE = 1024, /* elements whose sum is taken in REAL */
     NORM_GRAIN = 16384 /* elements that are worth a task of their own */
 };
@@ -32,54 +33,81 @@ static void norm_join(norm_moments *a, norm_moments b)
     a->count = count;
 }
 
-static double norm_lanes(const REAL *lane)
+/* `runs` stretches of n elements, `step` apart. */
+typedef struct norm_piece {
+    int64_t runs, n, step;
+} norm_piece;
+
+static ALWAYS_INLINE REAL norm_total(const vec *sum)
 {
-    double total = 0;
-    for (int l = 0; l < NORM_LANES; l++) total += (double)lane[l];
-    return total;
+    return vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-static double norm_sum(const REAL *x, int64_t n)
+static double norm_sum(norm_piece p, const REAL *x)
 {
-    REAL lane[NORM_LANES] = {0};
-    int64_t i = 0;
-    for (; i + NORM_LANES <= n; i += NORM_LANES)
-        for (int l = 0; l < NORM_LANES; l++) lane[l] += x[i + l];
-    for (int l = 0; i < n; i++, l++) lane[l] += x[i];
-    return norm_lanes(lane);
+    vec sum[NORM_VECS] = {{0}};
+    REAL rest = 0;
+    for (int64_t run = 0; run < p.runs; run++, x += p.step) {
+        int64_t i = 0;
+        for (; i + NORM_STEP <= p.n; i += NORM_STEP) {
+            UNROLL
+            for (int v = 0; v < NORM_VECS; v++) sum[v] += vec_load(x + i + v * VEC_LANES);
+        }
+        for (; i + VEC_LANES <= p.n; i += VEC_LANES) sum[0] += vec_load(x + i);
+        for (; i < p.n; i++) rest += x[i];
+    }
+    return (double)norm_total(sum) + (double)rest;
 }
+
+/* Sums of something and of its product with something else, or of its square. */
+typedef struct norm_sums {
+    double g, gx;
+} norm_sums;
 
 /* The sums of x - about and of its square. */
-static void norm_spread(const REAL *x, int64_t n, REAL about, double *sum, double *squares)
+static norm_sums norm_spread(norm_piece p, const REAL *x, REAL about)
 {
-    REAL lane[NORM_LANES] = {0}, square[NORM_LANES] = {0};
-    int64_t i = 0;
-    for (; i + NORM_LANES <= n; i += NORM_LANES)
-        for (int l = 0; l < NORM_LANES; l++) {
-            const REAL d = x[i + l] - about;
-            lane[l] += d;
-            square[l] += d * d;
+    vec sum[NORM_VECS] = {{0}}, squares[NORM_VECS] = {{0}};
+    REAL rest = 0, rest_squares = 0;
+    for (int64_t run = 0; run < p.runs; run++, x += p.step) {
+        int64_t i = 0;
+        for (; i + NORM_STEP <= p.n; i += NORM_STEP) {
+            UNROLL
+            for (int v = 0; v < NORM_VECS; v++) {
+                const vec d = vec_load(x + i + v * VEC_LANES) - about;
+                sum[v] += d;
+                squares[v] += d * d;
+            }
         }
-    for (int l = 0; i < n; i++, l++) {
-        const REAL d = x[i] - about;
-        lane[l] += d;
-        square[l] += d * d;
+        for (; i + VEC_LANES <= p.n; i += VEC_LANES) {
+            const vec d = vec_load(x + i) - about;
+            sum[0] += d;
+            squares[0] += d * d;
+        }
+        for (; i < p.n; i++) {
+            const REAL d = x[i] - about;
+            rest += d;
+            rest_squares += d * d;
+        }
     }
-    *sum = norm_lanes(lane);
-    *squares = norm_lanes(square);
+    return (norm_sums){(double)norm_total(sum) + (double)rest,
+                       (double)norm_total(squares) + (double)rest_squares};
 }
 
 /* A piece is seen about its mean as rounded sums give it, and what that is off is put right. */
+static void norm_add_piece(norm_moments *m, norm_piece p, const REAL *x)
+{
+    const double size = (double)(p.runs * p.n);
+    const REAL about = (REAL)(norm_sum(p, x) / size);
+    const norm_sums s = norm_spread(p, x, about);
+    const double off = s.g / size;
+    norm_join(m, (norm_moments){size, (double)about + off, s.gx - s.g * off});
+}
+
 static void norm_add(norm_moments *m, const REAL *x, int64_t n)
 {
-    for (int64_t i = 0; i < n; i += NORM_PIECE) {
-        const int64_t size = n - i < NORM_PIECE ? n - i : NORM_PIECE;
-        const REAL about = (REAL)(norm_sum(x + i, size) / (double)size);
-        double sum, squares;
-        norm_spread(x + i, size, about, &sum, &squares);
-        const double off = sum / (double)size;
-        norm_join(m, (norm_moments){(double)size, (double)about + off, squares - sum * off});
-    }
+    for (int64_t i = 0; i < n; i += NORM_PIECE)
+        norm_add_piece(m, (norm_piece){1, n - i < NORM_PIECE ? n - i : NORM_PIECE, 0}, x + i);
 }
 
 /* About 0. */
@@ -87,9 +115,8 @@ static void norm_add_squares(norm_moments *m, const REAL *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i += NORM_PIECE) {
         const int64_t size = n - i < NORM_PIECE ? n - i : NORM_PIECE;
-        double sum, squares;
-        norm_spread(x + i, size, 0, &sum, &squares);
-        norm_join(m, (norm_moments){(double)size, 0, squares});
+        norm_join(m, (norm_moments){(double)size, 0,
+                                    norm_spread((norm_piece){1, size, 0}, x + i, 0).gx});
     }
 }
 
@@ -163,32 +190,52 @@ static void standardize_rows(gr__standardize *s)
 /* --- backward: with xh = (x - mean) rstd and g = dy w,
  *     dx = rstd (g - mean g - xh mean(g xh)), dw = sum dy xh, db = sum dy --- */
 
-typedef struct norm_sums {
-    double g, gx; /* of g and of g xh */
-} norm_sums;
+static ALWAYS_INLINE void norm_dot(vec v, vec x, vec *g, vec *gx)
+{
+    *g += v;
+    *gx += v * x;
+}
 
-/* Sums of g and g xh over a row with a weight per element. */
-static norm_sums norm_dense_sums(norm_row s, const REAL *restrict dy, const REAL *restrict x,
-                                 const REAL *restrict w, int64_t n)
+/* The sums of g = dy w and of g xh over a piece; w NULL: 1. */
+static ALWAYS_INLINE norm_sums norm_piece_sums(norm_row s, norm_piece p, const REAL *dy,
+                                               const REAL *x, const REAL *w)
+{
+    vec g[NORM_VECS] = {{0}}, gx[NORM_VECS] = {{0}};
+    REAL rest = 0, rest_x = 0;
+    for (int64_t run = 0; run < p.runs; run++, dy += p.step, x += p.step) {
+        int64_t i = 0;
+        for (; i + NORM_STEP <= p.n; i += NORM_STEP) {
+            UNROLL
+            for (int v = 0; v < NORM_VECS; v++) {
+                const int64_t at = i + v * VEC_LANES;
+                norm_dot(w ? vec_load(dy + at) * vec_load(w + at) : vec_load(dy + at),
+                         vec_load(x + at) - s.high, &g[v], &gx[v]);
+            }
+        }
+        for (; i + VEC_LANES <= p.n; i += VEC_LANES)
+            norm_dot(w ? vec_load(dy + i) * vec_load(w + i) : vec_load(dy + i),
+                     vec_load(x + i) - s.high, &g[0], &gx[0]);
+        for (; i < p.n; i++) {
+            const REAL v = w ? dy[i] * w[i] : dy[i];
+            rest += v;
+            rest_x += v * (x[i] - s.high);
+        }
+    }
+    return (norm_sums){(double)norm_total(g) + (double)rest,
+                       ((double)norm_total(gx) + (double)rest_x) * (double)s.rstd};
+}
+
+/* Over a row. */
+static norm_sums norm_dense_sums(norm_row s, const REAL *dy, const REAL *x, const REAL *w,
+                                 int64_t n)
 {
     norm_sums sums = {0, 0};
     for (int64_t i = 0; i < n; i += NORM_PIECE) {
-        REAL g[NORM_LANES] = {0}, gx[NORM_LANES] = {0};
-        const int64_t end = n - i < NORM_PIECE ? n : i + NORM_PIECE;
-        int64_t j = i;
-        for (; j + NORM_LANES <= end; j += NORM_LANES)
-            for (int l = 0; l < NORM_LANES; l++) {
-                const REAL v = w ? dy[j + l] * w[j + l] : dy[j + l];
-                g[l] += v;
-                gx[l] += v * (x[j + l] - s.high);
-            }
-        for (int l = 0; j < end; j++, l++) {
-            const REAL v = w ? dy[j] * w[j] : dy[j];
-            g[l] += v;
-            gx[l] += v * (x[j] - s.high);
-        }
-        sums.g += norm_lanes(g);
-        sums.gx += norm_lanes(gx) * (double)s.rstd;
+        const norm_piece p = {1, n - i < NORM_PIECE ? n - i : NORM_PIECE, 0};
+        const norm_sums piece = w ? norm_piece_sums(s, p, dy + i, x + i, w + i)
+                                  : norm_piece_sums(s, p, dy + i, x + i, NULL);
+        sums.g += piece.g;
+        sums.gx += piece.gx;
     }
     return sums;
 }
