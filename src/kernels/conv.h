@@ -69,8 +69,9 @@ typedef struct gr__winograd {
     int64_t block_tiles;          /* tiles of a block, and some more to fill registers */
     int64_t pitch;                /* elements of a transformed row */
     int64_t in_step, in_point;    /* elements between tiles, between points */
-    int64_t out_step, out_point;  /* the same of the tiles of dy, for dw */
+    int64_t out_step, out_point;  /* the same of the tiles of dy, or of a panel of results */
     int64_t panel, panels;        /* channels of results at a time */
+    int64_t weights_point;        /* elements between points of a panel's weights */
     int64_t height, heights;      /* for dw: channels of x at a time */
     int64_t per_chunk, chunks;    /* for dw by blocks: blocks of a partial sum */
     bool by_panels;               /* tasks are panels of results, else blocks of tiles */

@@ -69,12 +69,11 @@ static void set_blocks(gr__winograd *w, int64_t per_tile)
     w->block_tiles = up_to(w->per_block * w->across, FILL);
 }
 
-/* Elements between points: an odd number of vectors, so that they lie in different sets of a
- * cache. */
-static int64_t point_of(const gr__winograd *w, int64_t step)
+/* Elements between points of n each: an odd number of vectors, so that points lie in different
+ * sets of a cache. */
+static int64_t point_of(int64_t n)
 {
-    int64_t vectors = w->block_tiles * step / LANES;
-    return (vectors | 1) * LANES;
+    return (n / LANES | 1) * LANES;
 }
 
 static void set_channels(gr__winograd *w)
@@ -87,7 +86,8 @@ static void set_channels(gr__winograd *w)
 
 static int64_t reading_size(const gr__winograd *w)
 {
-    return (w->tile + 2) * (most(w->read.width, w->written.width) + w->pitch) * LANES;
+    int64_t width = most(w->read.width, w->written.width);
+    return ((w->tile + 2) * (width + w->pitch) + LANES) * LANES;
 }
 
 /* Tiles that are kept for all panels: in rounds, so that not all are kept at once. */
@@ -100,12 +100,14 @@ static void share_tiles(gr__winograd *w)
 /* Many weights are transformed once, a panel at a time; few are kept, and tiles pass by. */
 static void plan_results(gr__winograd *w)
 {
-    w->weights_size = w->points * w->in * w->panel;
-    w->by_panels = w->panels * w->weights_size > WEIGHTS;
+    w->weights_point = point_of(w->in * w->panel);
+    w->weights_size = w->points * w->weights_point;
+    w->by_panels = times(w->panels, w->weights_size) > WEIGHTS;
     set_blocks(w, w->points * (w->panel + (w->by_panels ? 0 : w->in_step)));
-    w->in_point = point_of(w, w->in_step);
+    w->in_point = point_of(w->block_tiles * w->in_step);
     w->tiles_size = w->points * w->in_point;
-    int64_t writing = w->points * w->block_tiles * w->panel + w->tile * w->tile * w->across * LANES;
+    w->out_point = point_of(w->block_tiles * w->panel);
+    int64_t writing = w->points * w->out_point + (w->tile * w->tile * w->across + LANES) * LANES;
     w->space_size = (w->by_panels ? w->weights_size : w->tiles_size) +
                     most(reading_size(w), writing);
     w->round = w->blocks;
@@ -118,13 +120,14 @@ static void plan_weight_grad(gr__winograd *w)
 {
     w->by_panels = w->points * w->in_step * w->out_step > SUMS;
     set_blocks(w, w->points * (w->out_step + w->in_step));
-    w->in_point = point_of(w, w->in_step);
-    w->out_point = point_of(w, w->out_step);
+    w->in_point = point_of(w->block_tiles * w->in_step);
+    w->out_point = point_of(w->block_tiles * w->out_step);
     w->tiles_size = w->points * (w->in_point + w->out_point);
     w->height = w->by_panels ? least(w->in_step, HEIGHT) : w->in_step;
     w->heights = up_div(w->in_step, w->height);
-    w->weights_size = w->points * w->height * w->panel;
-    w->space_size = most(reading_size(w), GR__CONV_TURNED * TAPS * LANES);
+    w->weights_point = point_of(w->height * w->panel);
+    w->weights_size = w->points * w->weights_point;
+    w->space_size = most(reading_size(w), (GR__CONV_TURNED * TAPS + LANES) * LANES);
     w->round = w->blocks;
     w->per_chunk = up_div(w->blocks, CHUNKS);
     w->chunks = up_div(w->blocks, w->per_chunk);

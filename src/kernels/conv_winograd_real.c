@@ -27,50 +27,57 @@ static ALWAYS_INLINE void transpose_lanes(vec *v)
     }
 }
 
+/* A square of as many rows and columns as there are lanes, rows `step` apart. */
+static ALWAYS_INLINE void turn_lanes(const REAL *x, int64_t x_step, REAL *y, int64_t y_step)
+{
+    vec v[VEC_LANES];
+    UNROLL
+    for (int c = 0; c < VEC_LANES; c++) v[c] = vec_load(x + c * x_step);
+    transpose_lanes(v);
+    UNROLL
+    for (int c = 0; c < VEC_LANES; c++) vec_store(y + c * y_step, v[c]);
+}
+
+/* Where so many channels are not there, or the last of them ends too soon. */
+static void turn_some(const REAL *x, int64_t step, int64_t n, int64_t count, const REAL *end,
+                      REAL *y)
+{
+    REAL rows[VEC_LANES * VEC_LANES] = {0};
+    for (int64_t c = 0; c < VEC_LANES && c < count; c++) {
+        const int64_t left = end - (x + c * step), used = left < n ? left : n;
+        memcpy(rows + c * VEC_LANES, x + c * step, (size_t)used * sizeof *x);
+    }
+    turn_lanes(rows, VEC_LANES, y, VEC_LANES);
+}
+
 /* n elements of each of `count` channels, `step` apart, to y [n][lanes], zero beyond the last
- * channel. Vectors may reach beyond the n elements, not beyond `end`. */
+ * channel. What is read ends before `end`; y has room for a square more. */
 static void channels_to_lanes(const REAL *x, int64_t step, int64_t n, int64_t count,
                               const REAL *end, REAL *y)
 {
-    for (int64_t i = 0; i < n; i += VEC_LANES) {
-        const int64_t used = n - i < VEC_LANES ? n - i : VEC_LANES;
-        vec v[VEC_LANES] = {{0}};
-        for (int64_t c = 0; c < VEC_LANES && c < count; c++) {
-            const REAL *from = x + c * step + i;
-            if (end - from >= VEC_LANES) v[c] = vec_load(from);
-            else memcpy(&v[c], from, (size_t)used * sizeof *from);
-        }
-        transpose_lanes(v);
-        for (int64_t j = 0; j < used; j++) vec_store(y + (i + j) * VEC_LANES, v[j]);
+    for (int64_t i = 0; i < n; i += VEC_LANES, y += VEC_LANES * VEC_LANES) {
+        const REAL *from = x + i;
+        if (count >= VEC_LANES && end - from >= (VEC_LANES - 1) * step + VEC_LANES)
+            turn_lanes(from, step, y, VEC_LANES);
+        else turn_some(from, step, n - i < VEC_LANES ? n - i : VEC_LANES, count, end, y);
     }
 }
 
-/* n of its lanes; or they are added to y. */
-static ALWAYS_INLINE void store_lanes(REAL *y, vec v, int64_t n, bool add)
-{
-    if (n == VEC_LANES) {
-        vec_store(y, add ? vec_load(y) + v : v);
-        return;
-    }
-    vec old = {0};
-    if (add) memcpy(&old, y, (size_t)n * sizeof *y);
-    v += old;
-    memcpy(y, &v, (size_t)n * sizeof *y);
-}
-
-/* The reverse; with `add` to what y holds. */
+/* The reverse, x having a square more, or with `add` to what y holds. */
 static void lanes_to_channels(const REAL *x, int64_t n, int64_t count, bool add, REAL *y,
                               int64_t step)
 {
-    for (int64_t i = 0; i < n; i += VEC_LANES) {
+    int64_t i = 0;
+    if (count >= VEC_LANES && !add)
+        for (; i + VEC_LANES <= n; i += VEC_LANES)
+            turn_lanes(x + i * VEC_LANES, VEC_LANES, y + i, step);
+    for (; i < n; i += VEC_LANES) {
         const int64_t used = n - i < VEC_LANES ? n - i : VEC_LANES;
-        vec v[VEC_LANES];
-        UNROLL
-        for (int j = 0; j < VEC_LANES; j++)
-            v[j] = vec_load(x + (i + (j < used ? j : 0)) * VEC_LANES);
-        transpose_lanes(v);
+        REAL rows[VEC_LANES * VEC_LANES];
+        turn_lanes(x + i * VEC_LANES, VEC_LANES, rows, VEC_LANES);
         for (int64_t c = 0; c < VEC_LANES && c < count; c++)
-            store_lanes(y + c * step + i, v[c], used, add);
+            for (int64_t j = 0; j < used; j++)
+                y[c * step + i + j] = rows[c * VEC_LANES + j] + (add ? y[c * step + i + j] : 0);
     }
 }
 
@@ -243,35 +250,40 @@ typedef struct point_product {
     bool add; /* to what y holds */
 } point_product;
 
-static ALWAYS_INLINE void point_block(const point_product *p, int64_t r, int64_t i, const int rows,
+static ALWAYS_INLINE void point_block(const point_product p, int64_t r, int64_t i, const int rows,
                                       const int vecs)
 {
     vec sum[3 * SIDE][SIDE_VECS] = {{{0}}};
-    REAL *y = p->y + r * p->y_row + i;
-    const REAL *a = p->a + r * p->a_row, *b = p->b + i;
-    for (int64_t j = 0; j < p->depth; j++, a += p->a_column, b += p->b_row) {
+    REAL *y = p.y + r * p.y_row + i;
+    const REAL *a[3], *b = p.b + i;
+    const int64_t row = p.a_row;
+    UNROLL
+    for (int k = 0; k < 3; k++) a[k] = p.a + (r + k * SIDE) * row;
+    for (int64_t j = 0; j < p.depth; j++, b += p.b_row) {
         vec v[SIDE_VECS];
         UNROLL
         for (int c = 0; c < vecs; c++) v[c] = vec_load(b + c * VEC_LANES);
         UNROLL
         for (int k = 0; k < rows; k++) {
-            const REAL x = a[k * p->a_row];
+            const REAL x = a[k / SIDE][k % SIDE * row];
             UNROLL
             for (int c = 0; c < vecs; c++) sum[k][c] += x * v[c];
         }
+        UNROLL
+        for (int k = 0; k < 3; k++) a[k] += p.a_column;
     }
     UNROLL
     for (int k = 0; k < rows; k++) {
         UNROLL
         for (int c = 0; c < vecs; c++) {
-            REAL *to = y + k * p->y_row + c * VEC_LANES;
-            vec_store(to, p->add ? vec_load(to) + sum[k][c] : sum[k][c]);
+            REAL *to = y + k * p.y_row + c * VEC_LANES;
+            vec_store(to, p.add ? vec_load(to) + sum[k][c] : sum[k][c]);
         }
     }
 }
 
 /* rows: a multiple of SIDE. */
-static ALWAYS_INLINE void point_column(const point_product *p, int64_t i, int64_t rows,
+static ALWAYS_INLINE void point_column(const point_product p, int64_t i, int64_t rows,
                                        const int vecs)
 {
     int64_t r = 0;
@@ -281,8 +293,9 @@ static ALWAYS_INLINE void point_column(const point_product *p, int64_t i, int64_
 }
 
 /* columns: a multiple of VEC_LANES. */
-static void multiply_point(const point_product *p, int64_t rows, int64_t columns)
+static void multiply_point(const point_product *given, int64_t rows, int64_t columns)
 {
+    const point_product p = *given; /* stores cannot change it */
     int64_t i = 0;
     for (; columns - i >= SIDE_VECS * VEC_LANES; i += SIDE_VECS * VEC_LANES)
         point_column(p, i, rows, SIDE_VECS);

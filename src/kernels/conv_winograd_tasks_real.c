@@ -56,7 +56,7 @@ static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, 
                .pitch = w->pitch,
                .y_point = r->y_point,
                .y_tile = r->y_tile};
-    s.half = space + n * p->width * VEC_LANES;
+    s.half = space + (n * p->width + VEC_LANES) * VEC_LANES;
     fill_zero(s.half, m * s.pitch * VEC_LANES);
     for (int64_t c = 0; c < r->channels; c += VEC_LANES)
         for (int64_t i = range.first; i < range.end; i++) {
@@ -83,7 +83,7 @@ static void read_image_tiles(const gr__conv_job *job, int64_t block, REAL *y, RE
 static ALWAYS_INLINE void transform_weights(const gr__winograd *w, const REAL *x, int64_t row,
                                             int64_t column, transform *f, const int m, REAL *y)
 {
-    const int64_t point = w->in * w->panel;
+    const int64_t point = w->weights_point;
     square(x, row, column, f, 3, y, m * point, point, m);
 }
 
@@ -101,7 +101,7 @@ static void forward_weights(const gr__conv_job *job, int64_t channel, int64_t co
     const gr__winograd *w = &job->winograd;
     const REAL *x = (const REAL *)job->b + channel * w->in * WEIGHTS;
     const REAL *end = (const REAL *)job->b + w->out * w->in * WEIGHTS;
-    REAL turned[GR__CONV_TURNED * WEIGHTS * VEC_LANES];
+    REAL turned[(GR__CONV_TURNED * WEIGHTS + VEC_LANES) * VEC_LANES];
     for (int64_t c = 0; c < w->in; c += GR__CONV_TURNED) {
         int64_t n = block_from(c, GR__CONV_TURNED, w->in);
         channels_to_lanes(x + c * WEIGHTS, w->in * WEIGHTS, n * WEIGHTS, count, end, turned);
@@ -110,14 +110,23 @@ static void forward_weights(const gr__conv_job *job, int64_t channel, int64_t co
     }
 }
 
+/* n elements, for later. */
+static ALWAYS_INLINE void fetch(const REAL *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof *x) __builtin_prefetch(x + i);
+}
+
+enum { AHEAD = 4 /* channels: what is read of one lies far from the next */ };
+
 /* For dx weights are [in][out], and turned by half a turn. */
 static void flipped_weights(const gr__conv_job *job, int64_t channel, int64_t count, REAL *y)
 {
     const gr__winograd *w = &job->winograd;
     const REAL *end = (const REAL *)job->b + w->out * w->in * WEIGHTS;
-    REAL turned[WEIGHTS * VEC_LANES];
+    REAL turned[(WEIGHTS + VEC_LANES) * VEC_LANES];
     for (int64_t c = 0; c < w->in; c++) {
         const REAL *x = (const REAL *)job->b + (c * w->out + channel) * WEIGHTS;
+        if (c + AHEAD < w->in) fetch(x + AHEAD * w->out * WEIGHTS, count * WEIGHTS);
         channels_to_lanes(x, WEIGHTS, WEIGHTS, count, end, turned);
         transform_weight(w, turned, true, y + c * w->panel);
     }
@@ -140,7 +149,7 @@ static void read_weights(const gr__conv_job *job, int64_t panel, REAL *y)
 static ALWAYS_INLINE void results_of_strip(const gr__winograd *w, const REAL *x, transform *f,
                                            const int n, const int m, int64_t rows, REAL *y)
 {
-    const int64_t point = w->block_tiles * w->panel, width = w->across * m * VEC_LANES;
+    const int64_t point = w->out_point, width = w->across * m * VEC_LANES;
     for (int64_t t = 0; t < w->across; t++)
         square(x + t * w->panel, n * point, point, f, n, y + t * m * VEC_LANES, width, VEC_LANES,
                m);
@@ -187,14 +196,14 @@ static void multiply_tiles(gr__conv_job *job, int64_t block, int64_t panel, cons
                            const REAL *weights, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
-    REAL *y = space + w->points * w->block_tiles * w->panel;
+    REAL *y = space + w->points * w->out_point;
     for (int64_t k = 0; k < w->points; k++) {
         const point_product p = {.a = tiles + k * w->in_point,
                                  .a_row = w->in_step,
                                  .a_column = 1,
-                                 .b = weights + k * w->in * w->panel,
+                                 .b = weights + k * w->weights_point,
                                  .b_row = w->panel,
-                                 .y = space + k * w->block_tiles * w->panel,
+                                 .y = space + k * w->out_point,
                                  .y_row = w->panel,
                                  .depth = w->in};
         multiply_point(&p, w->block_tiles, w->panel);

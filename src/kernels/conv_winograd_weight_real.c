@@ -25,7 +25,7 @@ static void add_tiles(const gr__winograd *w, int64_t block, const REAL *tiles, i
                                  .a_column = w->in_step,
                                  .b = tiles + w->points * w->in_point + k * w->out_point + out,
                                  .b_row = w->out_step,
-                                 .y = sum + k * w->height * w->panel,
+                                 .y = sum + k * w->weights_point,
                                  .y_row = w->panel,
                                  .depth = (range.end - range.first) * w->across,
                                  .add = !first};
@@ -36,7 +36,7 @@ static void add_tiles(const gr__winograd *w, int64_t block, const REAL *tiles, i
 static ALWAYS_INLINE void weights_of_sum(const gr__winograd *w, const REAL *sum, int64_t n,
                                          transform *f, const int points, REAL *y)
 {
-    const int64_t point = w->height * w->panel;
+    const int64_t point = w->weights_point;
     for (int64_t c = 0; c < n; c++, sum += w->panel, y += WEIGHTS * VEC_LANES)
         square(sum, points * point, point, f, points, y, 3 * VEC_LANES, VEC_LANES, 3);
 }
