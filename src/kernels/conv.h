@@ -68,6 +68,7 @@ typedef struct gr__winograd {
     int64_t per_block, blocks;    /* strips of a block */
     int64_t block_tiles;          /* tiles of a block, and some more to fill registers */
     int64_t pitch;                /* elements of a transformed row */
+    int64_t in_lanes;             /* channels read, and some more to fill vectors */
     int64_t in_step, in_point;    /* elements between tiles, between points */
     int64_t out_step, out_point;  /* the same of the tiles of dy, or of a panel of results */
     int64_t panel, panels;        /* channels of results at a time */

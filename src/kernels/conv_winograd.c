@@ -23,12 +23,16 @@ enum {
     LANES = GR__CONV_SLACK,
     TAPS = 9,
     FEW = 12,           /* channels below which transforms cost more than products */
+    MANY = 128,         /* channels among which some more do no harm */
     PANEL = 2 * LANES,  /* channels of results at a time */
     HEIGHT = 4 * LANES, /* channels of x at a time, for dw */
     FILL = 4,           /* tiles of a block are a multiple, to fill registers */
+    FULL = 12,          /* tiles of a block, at least, that are worth a task */
+    SPREAD = 8,         /* tasks that a large job is cut into at least */
     CACHE = 1 << 17,    /* elements of a block that sit well in a second-level cache */
     WEIGHTS = 1 << 20,  /* elements of all weights that blocks may read again and again */
     SUMS = 1 << 18,     /* elements of a sum of all weights that stay in a cache */
+    DEPTH = 64,         /* tiles of a block whose sums of products are long enough */
     SHARED = 1 << 22,   /* elements of tiles that are kept at a time */
     CHUNKS = 16         /* partial sums of dw, at most */
 };
@@ -60,10 +64,14 @@ static void set_geometry(gr__winograd *w, const gr__conv *c, gr__conv_kind kind)
     w->strips = times(c->batch, w->down);
 }
 
-/* Blocks of strips whose tiles, per_tile elements each, stay in a cache. */
+/* Blocks of strips whose tiles, per_tile elements each, stay in a cache; and enough of them for
+ * all threads where there is work for so many. */
 static void set_blocks(gr__winograd *w, int64_t per_tile)
 {
-    int64_t blocks = most(1, up_div(times(w->strips * w->across, per_tile), CACHE));
+    int64_t tiles = times(w->strips, w->across);
+    int64_t work = times(times(w->points, w->in), times(w->out, tiles));
+    int64_t by_work = least(SPREAD, least(work / GR__CONV_WORK, tiles / FULL));
+    int64_t blocks = most(1, most(by_work, up_div(times(tiles, per_tile), CACHE)));
     w->per_block = up_div(w->strips, blocks);
     w->blocks = up_div(w->strips, w->per_block);
     w->block_tiles = up_to(w->per_block * w->across, FILL);
@@ -76,12 +84,19 @@ static int64_t point_of(int64_t n)
     return (n / LANES | 1) * LANES;
 }
 
+/* Where there are many, tiles too lie in different sets. */
+static int64_t step_of(int64_t channels)
+{
+    return channels < MANY ? channels : point_of(channels);
+}
+
 static void set_channels(gr__winograd *w)
 {
-    w->in_step = up_to(w->in, LANES);
+    w->in_lanes = up_to(w->in, LANES);
+    w->in_step = step_of(w->in_lanes);
     w->panel = w->out > LANES ? PANEL : LANES;
     w->panels = up_div(w->out, w->panel);
-    w->out_step = w->panels * w->panel;
+    w->out_step = step_of(w->panels * w->panel);
 }
 
 static int64_t reading_size(const gr__winograd *w)
@@ -119,12 +134,12 @@ static void plan_results(gr__winograd *w)
 static void plan_weight_grad(gr__winograd *w)
 {
     w->by_panels = w->points * w->in_step * w->out_step > SUMS;
-    set_blocks(w, w->points * (w->out_step + w->in_step));
+    set_blocks(w, w->by_panels ? CACHE / DEPTH : w->points * (w->out_step + w->in_step));
     w->in_point = point_of(w->block_tiles * w->in_step);
     w->out_point = point_of(w->block_tiles * w->out_step);
     w->tiles_size = w->points * (w->in_point + w->out_point);
-    w->height = w->by_panels ? least(w->in_step, HEIGHT) : w->in_step;
-    w->heights = up_div(w->in_step, w->height);
+    w->height = w->by_panels ? least(w->in_lanes, HEIGHT) : w->in_lanes;
+    w->heights = up_div(w->in_lanes, w->height);
     w->weights_point = point_of(w->height * w->panel);
     w->weights_size = w->points * w->weights_point;
     w->space_size = most(reading_size(w), (GR__CONV_TURNED * TAPS + LANES) * LANES);

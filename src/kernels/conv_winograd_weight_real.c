@@ -29,7 +29,7 @@ static void add_tiles(const gr__winograd *w, int64_t block, const REAL *tiles, i
                                  .y_row = w->panel,
                                  .depth = (range.end - range.first) * w->across,
                                  .add = !first};
-        multiply_point(&p, block_from(in, w->height, w->in_step), w->panel);
+        multiply_point(&p, block_from(in, w->height, w->in_lanes), w->panel);
     }
 }
 
