@@ -94,14 +94,26 @@ static void describe(gr__tiles *t, const gr__group *group, gr_node *node)
 
 static const gr__group nobody;
 
+/* In bytes, of what the node reads and makes. */
+static int64_t largest_element(const gr_node *node)
+{
+    int64_t most = (int64_t)gr_dtype_size((gr_dtype)node->out[0].dtype);
+    for (int i = 0; i < node->n_in; i++) {
+        int64_t size = (int64_t)gr_dtype_size((gr_dtype)node->in[i]->dtype);
+        if (size > most) most = size;
+    }
+    return most;
+}
+
 static void run_one(gr_node *node)
 {
     gr__tiles t;
     t.n = node->out[0].numel;
     t.stream = NULL;
     t.n_steps = t.n_loads = 0;
-    t.slot_bytes = GR__TILE * sizeof(double);
+    t.element = largest_element(node);
     describe(&t, &nobody, node);
+    t.step[0].slot = -1;
     t.n_steps = 1;
     gr__tiles_run(&t);
 }
@@ -144,9 +156,9 @@ void gr__add_into(void *sum, const gr_value *x)
     t.stream = NULL;
     t.n_steps = 1;
     t.n_loads = 0;
-    t.slot_bytes = GR__TILE * sizeof(double);
+    t.element = (int64_t)gr_dtype_size(x->dtype);
     t.step[0] = (gr__tile_step){
-        .f = gr__acc_op.tile[x->dtype], .n_in = 2, .size = gr_dtype_size(x->dtype), .y = sum};
+        .f = gr__acc_op.tile[x->dtype], .n_in = 2, .slot = -1, .y = sum, .size = (size_t)t.element};
     t.step[0].in[0] = input_from(&t, &y, &y, false);
     t.step[0].in[1] = input_from(&t, x, x, false);
     gr__tiles_run(&t);
@@ -255,19 +267,6 @@ static void find_last_reads(assembly *a, const gr__group *group)
     }
 }
 
-static size_t largest_element(const gr__group *group)
-{
-    size_t most = 1;
-    for (int k = 0; k < group->n; k++) {
-        const gr_node *node = group->node[k];
-        for (int i = -1; i < node->n_in; i++) {
-            size_t size = gr_dtype_size((gr_dtype)(i < 0 ? &node->out[0] : node->in[i])->dtype);
-            if (size > most) most = size;
-        }
-    }
-    return most;
-}
-
 /* False: out of memory. */
 static bool describe_sum(assembly *a, const gr__group *group, gr_node *node)
 {
@@ -279,8 +278,9 @@ static bool describe_sum(assembly *a, const gr__group *group, gr_node *node)
     gr__buffer *b = gr__pool_get(&x->graph->pool, gr__stream_bytes(stream, dtype));
     if (!b) return false;
     stream->partial = b->data;
-    *s = (gr__tile_step){
-        .stream = stream, .sum = gr__kernels_for(dtype)->stream_sum, .lanes = a->n_sums};
+    *s = (gr__tile_step){.stream = stream,
+                         .sum = gr__kernels_for(dtype)->stream_sum,
+                         .lanes = a->n_sums};
     a->partial[a->n_sums++] = b;
     a->tiles.stream = &a->stream[0];
     describe_inputs(&a->tiles, s, group, node, false);
@@ -292,11 +292,13 @@ static bool assemble(assembly *a, const gr__group *group, gr_node **failed)
     a->tiles.n = group->numel;
     a->tiles.stream = NULL;
     a->tiles.n_steps = a->tiles.n_loads = a->n_sums = 0;
-    a->tiles.slot_bytes = GR__TILE * largest_element(group);
+    a->tiles.element = 1;
     a->taken = 0;
     find_last_reads(a, group);
     for (int k = 0; k < group->n; k++) {
         gr_node *node = *failed = group->node[k];
+        int64_t element = largest_element(node);
+        if (element > a->tiles.element) a->tiles.element = element;
         if (!node->op->sums) describe(&a->tiles, group, node);
         else if (!describe_sum(a, group, node)) return false;
         take_slot(a, k);

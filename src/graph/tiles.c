@@ -10,17 +10,18 @@
 
 enum {
     GRAIN = GR__REDUCTION_BLOCK, /* elements that one thread takes at a time */
-    PAD = 128                    /* between slots: addresses equal modulo 4096 get in each other's way */
+    CACHE = 20480,               /* bytes of it that pieces may take, half of the smallest */
+    PAD = 128 /* between slots: addresses equal modulo 4096 get in each other's way */
 };
 
 typedef struct workspace {
-    _Alignas(64) char slot[GR__TILE_SLOTS * (GR__TILE * sizeof(double) + PAD)];
+    _Alignas(64) char slot[GR__TILE_SLOTS * (GR__SLOT + PAD)];
     double lanes[GR__TILE_SUMS][GR__SUM_LANES];
 } workspace;
 
 static void *slot_of(const gr__tiles *t, workspace *w, int slot)
 {
-    return w->slot + (size_t)slot * (t->slot_bytes + PAD);
+    return w->slot + slot * (t->piece * t->element + PAD);
 }
 
 /* --- one piece --- */
@@ -39,7 +40,8 @@ static const void *find(const gr__tiles *t, workspace *w, const gr__tile_input *
 /* A step that converts: float32 in memory, float64 to the function. */
 static void run_converted(const gr__tile_step *s, const void **x, gr_tile *piece)
 {
-    double space[GR_MAX_TILE_INPUTS][GR__TILE], wide[GR__TILE];
+    enum { MOST = GR__SLOT / sizeof(double) };
+    double space[GR_MAX_TILE_INPUTS][MOST], wide[MOST];
     float *y = piece->y;
     for (int i = 0; i < s->n_in; i++)
         if (s->in[i].widened) x[i] = widen(x[i], piece->n, space[i]);
@@ -83,7 +85,7 @@ static void run_piece(const gr__tiles *t, workspace *w, int64_t first, int64_t n
 
 static void begin_chunk(const gr__tiles *t, workspace *w)
 {
-    const int64_t n = t->n < GR__TILE ? t->n : GR__TILE;
+    const int64_t n = t->n < t->piece ? t->n : t->piece;
     for (int k = 0; k < t->n_loads; k++)
         if (t->load[k].uniform)
             gr__strided_read(&t->load[k].from, 0, n, slot_of(t, w, t->load[k].slot));
@@ -96,7 +98,7 @@ static void run_pieces(void *ctx, int64_t begin, int64_t end)
     workspace w;
     begin_chunk(t, &w);
     for (int64_t i = begin, n; i < end; i += n) {
-        n = end - i < GR__TILE ? end - i : GR__TILE;
+        n = end - i < t->piece ? end - i : t->piece;
         if (t->stream) n = gr__stream_piece(t->stream, i, n);
         run_piece(t, &w, i, n);
     }
@@ -115,8 +117,51 @@ static bool needs_pieces(const gr__tiles *t)
     return t->n_steps > 1 || t->n_loads || converts(s) || s->finite || s->stream;
 }
 
-void gr__tiles_run(const gr__tiles *t)
+/* --- how large a piece is --- */
+
+static bool reads(const gr__tile_step *s, int n, const char *data)
 {
-    gr__parallel_for(t->n, t->stream ? t->stream->chunk : GRAIN,
-                     needs_pieces(t) ? run_pieces : run_whole, (void *)(uintptr_t)t);
+    for (int i = 0; i < n; i++)
+        if (s->in[i].data == data) return true;
+    return false;
+}
+
+/* Slots in use at a time, and arrays in memory. */
+static int count_operands(const gr__tiles *t)
+{
+    int slots = 0, arrays = 0;
+    for (int k = 0; k < t->n_steps; k++) {
+        const gr__tile_step *s = &t->step[k];
+        if (s->slot >= slots) slots = s->slot + 1;
+        arrays += s->y != NULL;
+        for (int i = 0; i < s->n_in; i++) {
+            bool known = !s->in[i].data || reads(s, i, s->in[i].data);
+            for (int j = 0; j < k && !known; j++)
+                known = t->step[j].y == s->in[i].data ||
+                        reads(&t->step[j], t->step[j].n_in, s->in[i].data);
+            arrays += !known;
+        }
+    }
+    return slots + t->n_loads + arrays;
+}
+
+/* All of a piece's operands are to stay in the first cache; but calls for few elements are slow. */
+static int64_t piece_of(const gr__tiles *t)
+{
+    int64_t size = t->element;
+    for (int k = 0; k < t->n_steps; k++)
+        if (converts(&t->step[k])) size = sizeof(double);
+    int64_t n = GR__SLOT / size;
+    if (t->n <= n) return n;
+    const int64_t bytes = count_operands(t) * size;
+    while (n > GR__SUM_STRETCH && n * bytes > CACHE) n /= 2;
+    return n;
+}
+
+void gr__tiles_run(gr__tiles *t)
+{
+    const bool pieces = needs_pieces(t);
+    if (pieces) t->piece = piece_of(t);
+    gr__parallel_for(t->n, t->stream ? t->stream->chunk : GRAIN, pieces ? run_pieces : run_whole,
+                     t);
 }

@@ -7,7 +7,7 @@
 #include "strided.h"
 
 enum {
-    GR__TILE = 512,      /* elements of a piece that has to be gathered, converted or passed on */
+    GR__SLOT = 4096,     /* bytes of a piece that has to be gathered, converted or passed on */
     GR__TILE_STEPS = 24, /* what they pass on has to stay in the cache */
     GR__TILE_LOADS = 8,  /* inputs that have to be gathered */
     GR__TILE_SUMS = 3,
@@ -36,10 +36,10 @@ typedef struct gr__tile_load {
 typedef struct gr__tile_step {
     gr__tile_fn *f;
     const void *attrs;
-    int n_in, slot; /* where the result goes if y is NULL */
-    bool narrowed;  /* float64 results stored as float32 */
-    size_t size;    /* of an element of the result */
-    char *y;        /* NULL: only later steps read it */
+    int n_in, slot;                           /* where the result goes if y is NULL */
+    bool narrowed;                            /* float64 results stored as float32 */
+    size_t size;                              /* of an element of the result */
+    char *y;                                  /* NULL: only later steps read it */
     bool (*finite)(const void *y, int64_t n); /* NULL: nobody asks */
     uint8_t *unfit;                           /* told of pieces that are not */
     const gr__stream *stream;
@@ -52,11 +52,12 @@ typedef struct gr__tiles {
     int64_t n;                /* elements of each array */
     const gr__stream *stream; /* by whose units pieces are cut; NULL: as one likes */
     int n_steps, n_loads;
-    size_t slot_bytes;
+    int64_t element; /* bytes of the largest one that goes through a slot */
+    int64_t piece;   /* elements at most; set by gr__tiles_run */
     gr__tile_step step[GR__TILE_STEPS];
     gr__tile_load load[GR__TILE_LOADS];
 } gr__tiles;
 
-void gr__tiles_run(const gr__tiles *tiles);
+void gr__tiles_run(gr__tiles *tiles);
 
 #endif

@@ -7,7 +7,7 @@
 
 enum {
     GR__REDUCTION_BLOCK = 32768, /* terms at most of one partial result: longer runs are cut */
-    GR__SUM_STRETCH = 512,       /* terms of a run that are added in REAL */
+    GR__SUM_STRETCH = 256,       /* terms of a run that are added in REAL */
     GR__SUM_ROWS = 128,          /* rows that are added in REAL */
     GR__SUM_LANES = 16           /* partial sums that a run is shared out to in turn */
 };

@@ -144,6 +144,5 @@ END_TEST
 
 SUITE("recompute", begin, end, a_heavy_rule_reads_a_value_computed_again,
       a_value_of_what_is_not_kept_is_kept_itself, a_value_that_is_there_is_not_computed_again,
-      a_value_asked_for_is_kept_and_not_computed_again,
-      an_elementwise_rule_reads_the_value_itself,
+      a_value_asked_for_is_kept_and_not_computed_again, an_elementwise_rule_reads_the_value_itself,
       gradients_have_the_bits_that_they_have_with_all_values_kept)
