@@ -107,7 +107,7 @@ static int64_t stretch(const gr__pool_axis *w, int64_t k, int64_t inner)
     return inner - k < POOL_COLUMNS ? inner - k : POOL_COLUMNS;
 }
 
-static void max_pool(const gr__pooling *p, const void *x, int64_t *index, void *y)
+static void largest_of_plane(const gr__pooling *p, const void *x, int64_t *index, void *y)
 {
     int64_t inner = p->w.adaptive ? 0 : results_at(&p->w, p->w.taps - 1).end, at = 0;
     for (int64_t i = 0; i < p->d.out; i++)
@@ -121,6 +121,54 @@ static void max_pool(const gr__pooling *p, const void *x, int64_t *index, void *
                 for (int64_t c = 0; c < n; c++)
                     index[at + c] = corner + c * p->w.stride + b.where[c];
             }
+}
+
+/* Windows of 2 by 2, side by side: each element has one, in the order of best_of. */
+static bool windows_halve(const gr__pool_axis *a)
+{
+    return a->taps == 2 && a->stride == 2 && a->dilation == 1 && a->padding == 0 && !a->adaptive &&
+           2 * a->out <= a->in;
+}
+
+static ALWAYS_INLINE void take_tap(REAL v, BITS where, REAL *most, BITS *at)
+{
+    const int larger = (v > *most) | (v != v);
+    *most = larger ? v : *most;
+    *at = larger ? where : *at;
+}
+
+/* n results, at most POOL_COLUMNS, from two rows. */
+static void halve_rows(const REAL *restrict upper, const REAL *restrict lower, int64_t width,
+                       int64_t n, REAL *restrict y, BITS *restrict where)
+{
+    for (int64_t c = 0; c < n; c++) {
+        REAL most = upper[2 * c];
+        BITS at = 0;
+        take_tap(upper[2 * c + 1], 1, &most, &at);
+        take_tap(lower[2 * c], (BITS)width, &most, &at);
+        take_tap(lower[2 * c + 1], (BITS)width + 1, &most, &at);
+        y[c] = most;
+        where[c] = at;
+    }
+}
+
+static void halve_plane(const gr__pooling *p, const REAL *x, int64_t *index, REAL *y)
+{
+    BITS where[POOL_COLUMNS];
+    for (int64_t j = 0; j < p->h.out; j++)
+        for (int64_t k = 0, n; k < p->w.out; k += n, index += n, y += n) {
+            const int64_t corner = 2 * j * p->w.in + 2 * k;
+            n = p->w.out - k < POOL_COLUMNS ? p->w.out - k : POOL_COLUMNS;
+            halve_rows(x + corner, x + corner + p->w.in, p->w.in, n, y, where);
+            for (int64_t c = 0; c < n; c++) index[c] = corner + 2 * c + where[c];
+        }
+}
+
+static void max_pool(const gr__pooling *p, const void *x, int64_t *index, void *y)
+{
+    if (p->d.in == 1 && p->d.out == 1 && windows_halve(&p->h) && windows_halve(&p->w))
+        halve_plane(p, x, index, y);
+    else largest_of_plane(p, x, index, y);
 }
 
 /* --- by index: `in` and `out` of w alone count --- */
@@ -201,11 +249,41 @@ static int64_t columns_end(const gr__pooling *p, int64_t begin)
     return p->w.out - begin < POOL_COLUMNS ? p->w.out : begin + POOL_COLUMNS;
 }
 
+/* One window that is all of the plane. */
+static bool window_is_whole(const gr__pool_axis *a)
+{
+    return a->out == 1 && a->taps == a->in && a->dilation == 1 && a->padding == 0;
+}
+
+static bool plane_is_window(const gr__pooling *p)
+{
+    return window_is_whole(&p->d) && window_is_whole(&p->h) && window_is_whole(&p->w);
+}
+
+static REAL sum_of_plane(const REAL *x, int64_t n)
+{
+    vec even = {0}, odd = {0};
+    int64_t i = 0;
+    for (; i + 2 * VEC_LANES <= n; i += 2 * VEC_LANES) {
+        even += vec_load(x + i);
+        odd += vec_load(x + i + VEC_LANES);
+    }
+    for (; i + VEC_LANES <= n; i += VEC_LANES) even += vec_load(x + i);
+    REAL rest = 0;
+    for (; i < n; i++) rest += x[i];
+    return vec_sum(even + odd) + rest;
+}
+
 static void avg_pool(const gr__pooling *p, const void *x, int64_t *index, void *y)
 {
     REAL size[POOL_COLUMNS];
     pool_row row = {x, y, p->w.stride, 0};
+    const int64_t n = p->d.in * p->h.in * p->w.in;
     (void)index;
+    if (plane_is_window(p)) {
+        *(REAL *)y = sum_of_plane(x, n) / (REAL)n;
+        return;
+    }
     for (int64_t i = 0; i < p->d.out; i++)
         for (int64_t j = 0; j < p->h.out; j++, row.to += p->w.out)
             for (int64_t begin = 0, end; begin < p->w.out; begin = end) {
@@ -221,8 +299,13 @@ static void avg_pool_grad(const gr__pooling *p, const void *x, int64_t *index, v
 {
     REAL share[POOL_COLUMNS];
     const REAL *dy = x;
+    const int64_t n = p->d.in * p->h.in * p->w.in;
     (void)index;
-    memset(y, 0, (size_t)(p->d.in * p->h.in * p->w.in) * sizeof(REAL));
+    if (plane_is_window(p)) {
+        for (int64_t i = 0; i < n; i++) ((REAL *)y)[i] = *dy / (REAL)n;
+        return;
+    }
+    memset(y, 0, (size_t)n * sizeof(REAL));
     for (int64_t i = 0; i < p->d.out; i++)
         for (int64_t j = 0; j < p->h.out; j++, dy += p->w.out)
             for (int64_t begin = 0, end; begin < p->w.out; begin = end) {

@@ -19,6 +19,8 @@ typedef struct pool_case {
 static const pool_case cases[] = {
     {"one element", {1, 1, 1, 1}, {.kernel = {1, 1}}},
     {"halves", {3, 2, 8, 28}, {.kernel = {2, 2}}},
+    {"halves, rows and columns left over", {2, 2, 9, 135}, {.kernel = {2, 2}}},
+    {"large whole image", {2, 3, 9, 11}, {.kernel = {9, 11}}},
     {"rows left over", {2, 3, 7, 11}, {.kernel = {2, 3}}},
     {"overlap", {2, 2, 9, 8}, {.kernel = {3, 2}, .stride = {1, 1}}},
     {"padding", {2, 2, 9, 8}, {.kernel = {3, 4}, .stride = {2, 3}, .padding = {1, 2}}},
@@ -272,6 +274,30 @@ START_TEST(nan_is_larger_than_all)
 }
 END_TEST
 
+/* Windows of 2 by 2 side by side have code of their own. */
+START_TEST(halves_choose_among_ties_and_special_values_as_all_windows_do)
+{
+    enum { H = 12, W = 74, OUT = H * W / 4 };
+    static const double some[] = {0, 1, -0.0, NAN, -INFINITY, 1, INFINITY, -1};
+    const pool_case c = {"halves", {1, 1, H, W}, {.kernel = {2, 2}}};
+    double x[H * W], y[OUT];
+    int64_t place[OUT];
+    for (int i = 0; i < H * W; i++) x[i] = some[(i * 37 + i / 5) % 8];
+    for (int i = 0; i < OUT; i++) place[i] = -1;
+    each_element(&c, maximum, &(values){x, y, place, 0});
+    for (int i = 0; i < ISAS; i++)
+        for (gr_dtype dtype = GR_F32; dtype <= GR_F64 && gr__kernels_force(isas[i]); dtype++) {
+            gr_graph *g = gr_graph_new();
+            gr_tensor *t = gr_max_pool2d(tensor(g, dtype, GR_SHAPE(1, 1, H, W), x), c.o);
+            const int64_t *got = gr_data(gr_output(t, 1));
+            for (int k = 0; k < OUT; k++)
+                ck_assert_msg(got[k] == place[k], "%s, result %d: got place %lld, expected %lld",
+                              isas[i], k, (long long)got[k], (long long)place[k]);
+            gr_graph_free(g);
+        }
+}
+END_TEST
+
 START_TEST(padding_is_never_chosen)
 {
     const double low[] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
@@ -397,7 +423,8 @@ END_TEST
 
 SUITE("pool", NULL, NULL, maxima_and_their_derivatives_match_plain_loops,
       means_and_their_derivatives_match_plain_loops, the_first_of_equal_maxima_is_chosen,
-      nan_is_larger_than_all, padding_is_never_chosen,
+      nan_is_larger_than_all,
+      halves_choose_among_ties_and_special_values_as_all_windows_do, padding_is_never_chosen,
       the_signature_tells_which_elements_are_largest,
       elements_equal_to_the_last_bits_count_as_one_set, bits_do_not_depend_on_threads,
       errors_name_the_op_and_the_options, places_outside_of_a_plane_are_an_error)
