@@ -9,8 +9,10 @@ enum {
     SMALL_WORK = 32768,  /* multiplications that are not worth a plan */
     TASK_WORK = 1 << 21, /* and those that are worth a task of their own */
     TASKS = 16,          /* that a large product is cut into */
-    GROUP = 512 << 10,   /* bytes of b packed at a time, which stay in the second-level cache */
-    WHOLE = 4 << 20      /* bytes of b that are packed at once for all threads */
+    FEW_TASKS = 4,       /* where b is large: so many, or more of so many rows */
+    ROWS_OF_FEW = 256,
+    GROUP = 512 << 10, /* bytes of b packed at a time, which stay in the second-level cache */
+    WHOLE = 4 << 20    /* bytes of b that are packed at once for all threads */
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -126,11 +128,14 @@ typedef struct plan {
     gr__spaces spaces;
 } plan;
 
-/* Rows are cut where there are more of them: then b is packed before, for all tasks. */
+/* Rows are cut where there are more of them: then b is packed before, for all tasks. Where b is too
+ * large for that each task reads it anew: few of them, with many rows. */
 static void cut(plan *l)
 {
     const gr__product *p = l->p;
-    const int64_t tasks = least(up_div(TASKS, l->entries), p->m * p->n * p->k / TASK_WORK);
+    int64_t tasks = least(up_div(TASKS, l->entries), p->m * p->n * p->k / TASK_WORK);
+    if (p->m >= p->n && packed_bytes(p->dtype, p->k, p->n) > WHOLE)
+        tasks = least(tasks, most(FEW_TASKS, p->m / ROWS_OF_FEW));
     l->rows = p->m;
     l->columns = p->n;
     if (tasks > 1 && p->m >= p->n) l->rows = up_to(up_div(p->m, tasks), GR__GEMM_ROWS);
