@@ -54,16 +54,23 @@ static const char *element(const void *data, int64_t offset, int64_t size)
     return (const char *)data + offset * size;
 }
 
+/* Where the entry's a and b begin, in elements. */
+static void entry_offsets(const gr__product *p, int64_t entry, int64_t *a, int64_t *b)
+{
+    *a = *b = 0;
+    for (int i = p->axes - 1; i >= 0; i--) {
+        *a += entry % p->sizes[i] * p->a_strides[i];
+        *b += entry % p->sizes[i] * p->b_strides[i];
+        entry /= p->sizes[i];
+    }
+}
+
 gr__product gr__gemm_entry(const gr__product *p, int64_t entry)
 {
     const int64_t size = (int64_t)gr_dtype_size(p->dtype), row = entry * p->m;
-    int64_t a = 0, b = 0;
+    int64_t a, b;
     gr__product one = *p;
-    for (int i = p->axes - 1; i >= 0; i--) {
-        a += entry % p->sizes[i] * p->a_strides[i];
-        b += entry % p->sizes[i] * p->b_strides[i];
-        entry /= p->sizes[i];
-    }
+    entry_offsets(p, entry, &a, &b);
     one.axes = 0;
     one.a.data = element(p->a.data, a, size);
     one.b.data = element(p->b.data, b, size);
@@ -199,24 +206,25 @@ static plan plan_product(const gr__product *p)
 static gr__gemm_block block_of(const gr__product *p, int64_t entry, int64_t row, int64_t rows,
                                int64_t column, int64_t columns)
 {
-    const int64_t size = (int64_t)gr_dtype_size(p->dtype);
-    const gr__product one = gr__gemm_entry(p, entry);
+    const int64_t size = (int64_t)gr_dtype_size(p->dtype), first = entry * p->m + row;
+    int64_t a, b;
+    entry_offsets(p, entry, &a, &b);
     gr__gemm_block block = {.m = rows,
                             .n = columns,
                             .k = p->k,
                             .a = p->a,
                             .b = p->b,
                             .add_row = p->add_row,
-                            .c = (char *)one.c + (row * p->n + column) * size,
+                            .c = (char *)p->c + (first * p->n + column) * size,
                             .ldc = p->n,
                             .group = p->b.column == 1 ? 0 : p->n,
                             .finish = p->finish,
                             .finish_ctx = p->finish_ctx,
-                            .row = entry * p->m + row,
+                            .row = first,
                             .column = column};
-    block.a.data = element(one.a.data, row * p->a.row, size);
-    block.b.data = element(one.b.data, column * p->b.column, size);
-    if (p->add) block.add = element(one.add, row * p->add_row + column, size);
+    block.a.data = element(p->a.data, a + row * p->a.row, size);
+    block.b.data = element(p->b.data, b + column * p->b.column, size);
+    if (p->add) block.add = element(p->add, first * p->add_row + column, size);
     return block;
 }
 

@@ -118,15 +118,15 @@ typedef struct gemm_piece {
 } gemm_piece;
 
 /* Rows of a where they lie, however that is: packing them gains nothing. An odd number of rows gets
- * one of zeros. */
+ * one of zeros; a single row is its own second. */
 static void take_a(const gemm_piece *s, int64_t row, int64_t rows, int64_t height, REAL *space,
                    gemm_tile *t)
 {
     const gr__matrix *a = &s->p->a;
     const REAL *from = (const REAL *)a->data + row * a->row + s->k * a->column;
-    if (rows == height) {
+    if (rows == height || rows == 1) {
         t->a = from;
-        t->a_row = a->row;
+        t->a_row = rows == 1 ? 0 : a->row;
         t->a_step = a->column;
         return;
     }
