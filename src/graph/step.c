@@ -10,6 +10,7 @@
 enum { CLAIMED = 1, BOUND }; /* what gr_backward notes in a parameter's `busy` */
 
 typedef struct leaves {
+    gr_param **param;
     gr_tensor **x, **dx, **targets; /* n parameters; targets: dx, sinks, assigned values */
     int n, n_targets;
 } leaves;
@@ -45,15 +46,19 @@ static bool gather_leaves(gr_graph *g, leaves *l)
         room += (leaf->out[0].flags & GR__GRAD) != 0;
     size_t targets = room + (size_t)count_targets(g);
     l->x = gr__arena_alloc(&g->nodes, (2 * room + targets + 1) * sizeof *l->x);
-    if (!l->x) {
+    l->param = gr__arena_alloc(&g->nodes, (room + 1) * sizeof *l->param);
+    if (!l->x || !l->param) {
         gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward: out of memory");
         return false;
     }
     l->dx = l->x + room;
     l->targets = l->dx + room;
     l->n = (int)room; /* in recording order */
-    for (gr_node *leaf = g->params; leaf; leaf = gr__leaf_of(leaf)->older)
-        if (leaf->out[0].flags & GR__GRAD) l->x[--room] = &leaf->out[0];
+    for (gr_node *leaf = g->params; leaf; leaf = gr__leaf_of(leaf)->older) {
+        if (!(leaf->out[0].flags & GR__GRAD)) continue;
+        l->x[--room] = &leaf->out[0];
+        l->param[room] = gr__leaf_of(leaf)->param;
+    }
     return true;
 }
 
@@ -73,7 +78,7 @@ static void gather_targets(gr_graph *g, leaves *l, gr_tensor *loss)
 static bool repeats(const leaves *l, int i)
 {
     for (int j = 0; j < i; j++)
-        if (gr_node_param(l->x[j]->node) == gr_node_param(l->x[i]->node)) return true;
+        if (l->param[j] == l->param[i]) return true;
     return false;
 }
 
@@ -81,7 +86,7 @@ static bool repeats(const leaves *l, int i)
 static bool claim(gr_graph *g, leaves *l, const void *site)
 {
     for (int i = 0; i < l->n; i++) {
-        gr_param *p = gr_node_param(l->x[i]->node);
+        gr_param *p = l->param[i];
         if (!__atomic_exchange_n(&p->busy, CLAIMED, __ATOMIC_ACQUIRE) || repeats(l, i)) continue;
         gr__fail_at(g, GR_ERR_STATE, site,
                     "gr_backward: another thread is in backward into "
@@ -95,8 +100,7 @@ static bool claim(gr_graph *g, leaves *l, const void *site)
 
 static void unclaim(leaves *l)
 {
-    for (int i = 0; i < l->n; i++)
-        __atomic_store_n(&gr_node_param(l->x[i]->node)->busy, 0, __ATOMIC_RELEASE);
+    for (int i = 0; i < l->n; i++) __atomic_store_n(&l->param[i]->busy, 0, __ATOMIC_RELEASE);
 }
 
 static bool need_grad_memory(gr_graph *g, gr_param *p)
@@ -135,12 +139,12 @@ static void deliver(leaves *l)
 {
     for (int claim = CLAIMED; claim <= BOUND; claim++) {
         for (int i = 0; i < l->n; i++) {
-            gr_param *p = gr_node_param(l->x[i]->node);
+            gr_param *p = l->param[i];
             if (!l->dx[i] || p->busy != claim) continue;
             if (l->dx[i]->data == p->grad) p->has_grad = true;
         }
         for (int i = 0; i < l->n; i++) {
-            gr_param *p = gr_node_param(l->x[i]->node);
+            gr_param *p = l->param[i];
             if (!l->dx[i] || p->busy != claim || l->dx[i]->data == p->grad) continue;
             if (l->dx[i]->data) add_into(p, l->dx[i]);
             else gr__rows_add(p, l->dx[i]);
@@ -200,7 +204,7 @@ static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
     for (int i = 0; i < l->n; i++) {
         if (!l->dx[i]) continue;
         reached = true;
-        gr_param *p = gr_node_param(l->x[i]->node);
+        gr_param *p = l->param[i];
         if (!need_grad_memory(g, p)) return g->status;
         bool by_rows = gr__rows_apply(p, l->dx[i]);
         if (!by_rows) bind_gradient(p, l->dx[i], recorded);

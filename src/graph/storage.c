@@ -101,16 +101,6 @@ bool gr__tensor_set_strides(gr_tensor *t, const int64_t *strides)
     return t->strides != NULL;
 }
 
-gr_value gr__tensor_value(gr_tensor *t, int64_t strides[GR_MAX_RANK])
-{
-    gr_value v = {t->dtype, t->shape, t->strides, t->data};
-    if (!t->strides) {
-        gr__shape_strides(t->shape, strides);
-        v.strides = strides;
-    }
-    return v;
-}
-
 void gr__set_scalar(void *data, gr_dtype dtype, double value)
 {
     switch (dtype) {

@@ -265,7 +265,12 @@ bool gr__tensor_set_strides(gr_tensor *t, const int64_t *strides);
  * alone (pack) or dropped (repack). */
 bool gr__tensor_pack(gr_tensor *t);
 bool gr__tensor_repack(gr_tensor *t);
-gr_value gr__tensor_value(gr_tensor *t, int64_t strides[GR_MAX_RANK]);
+/* What a kernel is told of t; `strides` is room for them. */
+static inline gr_value gr__tensor_value(const gr_tensor *t, int64_t strides[GR_MAX_RANK])
+{
+    if (!t->strides) gr__shape_strides(t->shape, strides);
+    return (gr_value){(gr_dtype)t->dtype, t->shape, t->strides ? t->strides : strides, t->data};
+}
 void gr__set_scalar(void *data, gr_dtype dtype, double value);
 double gr__get_scalar(const void *data, gr_dtype dtype);
 

@@ -212,8 +212,10 @@ static gr__gemm_block block_of(const gr__product *p, int64_t entry, int64_t row,
     gr__gemm_block block = {.m = rows,
                             .n = columns,
                             .k = p->k,
-                            .a = p->a,
-                            .b = p->b,
+                            .a = {element(p->a.data, a + row * p->a.row, size), p->a.row,
+                                  p->a.column},
+                            .b = {element(p->b.data, b + column * p->b.column, size), p->b.row,
+                                  p->b.column},
                             .add_row = p->add_row,
                             .c = (char *)p->c + (first * p->n + column) * size,
                             .ldc = p->n,
@@ -222,8 +224,6 @@ static gr__gemm_block block_of(const gr__product *p, int64_t entry, int64_t row,
                             .finish_ctx = p->finish_ctx,
                             .row = first,
                             .column = column};
-    block.a.data = element(p->a.data, a + row * p->a.row, size);
-    block.b.data = element(p->b.data, b + column * p->b.column, size);
     if (p->add) block.add = element(p->add, first * p->add_row + column, size);
     return block;
 }
