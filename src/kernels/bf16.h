@@ -82,6 +82,7 @@ typedef struct gr__bf16_turn {
 
 typedef struct gr__bf16_kernels {
     bool (*pack)(const gr__bf16_source *s, uint32_t *panel); /* whether all are finite */
+    void (*round)(const float *x, int64_t n, uint16_t *y);
     void (*plane)(const gr__bf16_plane *p);
     void (*gather)(const gr__bf16_gather *g);
     void (*tile)(const gr__bf16_tile *t);
@@ -111,5 +112,11 @@ size_t gr__bf16_gemm_scratch(int64_t m, int64_t n, int64_t k);
  * only where gr__bf16() is not NULL. The bits do not depend on the number of threads. */
 void gr__bf16_gemm(int64_t m, int64_t n, int64_t k, gr__matrix a, gr__matrix b, bool add, float *c,
                    void *scratch);
+
+/* --- bf16_onednn.c --- */
+
+bool gr__bf16_by_onednn(const gr__bf16_kernels *kernels, int64_t m, int64_t n, int64_t k,
+                        const gr__matrix *a, const gr__matrix *b, bool add, float *c,
+                        void *scratch);
 
 #endif

@@ -143,6 +143,15 @@ static bool pack(const gr__bf16_source *s, uint32_t *panel)
     return pack_any(s, panel);
 }
 
+static void round_all(const float *x, int64_t n, uint16_t *y)
+{
+    for (int64_t i = 0; i < n; i += LANES) {
+        const __mmask16 used = first(n - i);
+        const __m256i half = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(used, x + i));
+        _mm256_mask_storeu_epi16(y + i, used, half);
+    }
+}
+
 /* --- planes --- */
 
 /* Elements [0, n) of a row, `stride` apart: at most 16. */
@@ -301,4 +310,4 @@ static void tile(const gr__bf16_tile *t)
 
 extern const gr__bf16_kernels INSTANCE;
 
-const gr__bf16_kernels INSTANCE = {pack, plane, gather, tile, turn};
+const gr__bf16_kernels INSTANCE = {pack, round_all, plane, gather, tile, turn};

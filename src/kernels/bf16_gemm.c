@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
 #include "bf16.h"
+#include "onednn.h"
 
 /* A task is a block of c whose panels of a fit a second-level cache; cut by the sizes alone. */
 enum {
@@ -105,7 +106,7 @@ static int64_t panel_bytes(int64_t rows, int64_t k)
 
 size_t gr__bf16_gemm_scratch(int64_t m, int64_t n, int64_t k)
 {
-    return (size_t)(panel_bytes(m, k) + panel_bytes(n, k));
+    return (size_t)(panel_bytes(m, k) + panel_bytes(n, k) + 64);
 }
 
 void gr__bf16_gemm(int64_t m, int64_t n, int64_t k, gr__matrix a, gr__matrix b, bool add, float *c,
@@ -121,6 +122,8 @@ void gr__bf16_gemm(int64_t m, int64_t n, int64_t k, gr__matrix a, gr__matrix b, 
                  .add = add,
                  .c = c,
                  .a_panels = scratch};
+    if (gr__onednn_pays() && gr__bf16_by_onednn(p.kernels, m, n, k, &a, &b, add, c, scratch))
+        return;
     p.b_panels = p.a_panels + panel_bytes(m, k) / (int64_t)sizeof(uint32_t);
     p.panels_of_a = gr__up_div(m, LANES);
     p.rows = gr__up_div(m, BLOCK_PANELS * LANES);

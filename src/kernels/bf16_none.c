@@ -4,4 +4,4 @@
 
 extern const gr__bf16_kernels INSTANCE;
 
-const gr__bf16_kernels INSTANCE = {NULL, NULL, NULL, NULL, NULL};
+const gr__bf16_kernels INSTANCE = {NULL, NULL, NULL, NULL, NULL, NULL};

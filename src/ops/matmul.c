@@ -36,6 +36,7 @@ static void round_range(void *ctx, int64_t begin, int64_t end)
         gr__product p = gr__gemm_entry(r->p, i);
         if (p.add && p.add != p.c) gr__parallel_for(p.m, 1 + 32768 / p.n, copy_add, &p);
         gr__bf16_gemm(p.m, p.n, p.k, p.a, p.b, p.add, p.c, r->space + (size_t)i * each);
+        if (p.finish) p.finish(p.finish_ctx, i * p.m, p.m, 0, p.n);
     }
 }
 

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fixture.h"
 #include "kernels.h"
+#include "onednn.h"
 #include "suite.h"
 
 #include <float.h>
@@ -24,6 +25,7 @@ static void bfloat16(void)
 static void restore(void)
 {
     gr__kernels_force(NULL);
+    gr__onednn_force(false);
     gr_set_threads(0);
     teardown();
 }
@@ -98,6 +100,17 @@ START_TEST(products_are_those_of_rounded_operands)
 }
 END_TEST
 
+START_TEST(products_by_onednn_are_the_same_sums)
+{
+    const int64_t sizes[][3] = {{41, 40, 42}, {65, 333, 50}, {8, 300, 97}, {130, 47, 15}, {500, 300, 90}};
+    if (!gr_has_bfloat16() || !gr__onednn_force(true)) return;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int la = 0; la < LAYOUTS; la++)
+            for (int lb = 0; lb < LAYOUTS; lb++)
+                check_product(sizes[i][0], sizes[i][1], sizes[i][2], la, lb);
+}
+END_TEST
+
 START_TEST(every_matrix_of_a_batch_is_rounded)
 {
     if (!gr_has_bfloat16()) return;
@@ -111,9 +124,8 @@ START_TEST(every_matrix_of_a_batch_is_rounded)
 }
 END_TEST
 
-START_TEST(the_bias_of_a_linear_map_is_not_rounded)
+static void check_bias(void)
 {
-    if (!gr_has_bfloat16()) return;
     enum { ROWS = 64, IN = 64, OUT = 64 };
     bfloat16();
     gr_tensor *zeros = gr_zeros(g, GR_F32, GR_SHAPE(ROWS, IN));
@@ -121,6 +133,14 @@ START_TEST(the_bias_of_a_linear_map_is_not_rounded)
     const double *y = values(gr_linear(zeros, numbers(GR_F32, GR_SHAPE(OUT, IN), 1), bias));
     const double *b = values(bias);
     for (int i = 0; i < ROWS * OUT; i++) ck_assert_double_eq(y[i], b[i % OUT]);
+}
+
+START_TEST(the_bias_of_a_linear_map_is_not_rounded)
+{
+    if (!gr_has_bfloat16()) return;
+    check_bias();
+    gr_graph_reset(g);
+    if (gr__onednn_force(true)) check_bias();
 }
 END_TEST
 
@@ -452,24 +472,45 @@ END_TEST
 
 /* --- bits --- */
 
+/* Of a product (-1), of a convolution and its gradients. */
+static void check_threads(int which)
+{
+    void *first = NULL;
+    for (int threads = 1; threads <= 5; threads++) {
+        size_t bytes;
+        gr_set_threads(threads);
+        gr_graph_set_eager(g, threads % 2);
+        void *bits =
+            which < 0 ? product_bits(GR_F32, 200, 300, 400, &bytes) : convolution_bits(which, &bytes);
+        ck_assert_msg(!first || memcmp(first, bits, bytes) == 0,
+                      "result %d: other bits with %d threads", which, threads);
+        if (first) free(bits);
+        else first = bits;
+    }
+    free(first);
+}
+
 START_TEST(bits_do_not_depend_on_threads_or_on_when)
 {
     bfloat16();
-    for (int which = -1; which < 3; which++) {
-        void *first = NULL;
-        for (int threads = 1; threads <= 5; threads++) {
-            size_t bytes;
-            gr_set_threads(threads);
-            gr_graph_set_eager(g, threads % 2);
-            void *bits = which < 0 ? product_bits(GR_F32, 200, 300, 400, &bytes)
-                                   : convolution_bits(which, &bytes);
-            ck_assert_msg(!first || memcmp(first, bits, bytes) == 0,
-                          "result %d: other bits with %d threads", which, threads);
-            if (first) free(bits);
-            else first = bits;
-        }
-        free(first);
-    }
+    for (int which = -1; which < 3; which++) check_threads(which);
+    if (gr__onednn_force(true)) check_threads(-1);
+}
+END_TEST
+
+/* More shapes than oneDNN's products are kept of. */
+START_TEST(products_of_many_shapes_are_forgotten_and_made_again)
+{
+    size_t bytes, again;
+    if (!gr_has_bfloat16() || !gr__onednn_force(true)) return;
+    bfloat16();
+    void *first = product_bits(GR_F32, 64, 64, 64, &bytes);
+    for (int i = 0; i < 100; i++) free(product_bits(GR_F32, 65 + i, 64, 64, &again));
+    void *last = product_bits(GR_F32, 64, 64, 64, &again);
+    ck_assert_uint_eq(bytes, again);
+    ck_assert(memcmp(first, last, bytes) == 0);
+    free(first);
+    free(last);
 }
 END_TEST
 
@@ -517,6 +558,7 @@ START_TEST(gradients_are_close_to_those_of_float32)
 END_TEST
 
 SUITE("rounding", setup, restore, products_are_those_of_rounded_operands,
+      products_by_onednn_are_the_same_sums, products_of_many_shapes_are_forgotten_and_made_again,
       every_matrix_of_a_batch_is_rounded, the_bias_of_a_linear_map_is_not_rounded,
       rounding_is_to_nearest_even, not_a_number_stays_one,
       convolutions_are_those_of_rounded_operands, not_a_number_reaches_what_reads_it_and_no_more,
