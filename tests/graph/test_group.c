@@ -3,6 +3,7 @@
 #include "tape.h"
 
 #include "fixture.h"
+#include "inject.h"
 #include "suite.h"
 
 #include <math.h>
@@ -247,6 +248,37 @@ START_TEST(a_mean_at_the_end_leaves_forward_and_backward_in_one_group)
 }
 END_TEST
 
+/* Two sums and a mean of one chain, and its gradient; whether all went well. */
+static bool run_sums(gr_graph *graph, gr_param *p)
+{
+    gr_tensor *y = gr_tanh(gr_use(graph, p)), *rows = gr_sum(y, GR_AXES(1), false);
+    gr_tensor *loss = gr_add(gr_mean_all(y), gr_scale(gr_sum_all(gr_square(rows)), 0.5));
+    const bool fine = gr_backward(loss) == GR_OK && gr_data(loss);
+    ck_assert_msg(fine || strstr(gr_graph_error(graph), "out of memory"), "%s",
+                  gr_graph_error(graph));
+    return fine;
+}
+
+START_TEST(memory_that_is_out_amid_a_group_is_an_error_and_leaks_nothing)
+{
+    static float x[LARGE];
+    inject_begin();
+    for (int64_t n = 0, done = 0; !done; n++) {
+        gr_graph *graph = gr_graph_new();
+        gr_param *p = gr_param_new("p", GR_F32, GR_SHAPE(LARGE / 100, 100), x);
+        inject_allocation(n);
+        const bool fine = run_sums(graph, p);
+        done = !inject_happened();
+        inject_none();
+        ck_assert_int_eq(fine, done);
+        gr_graph_free(graph);
+        gr_param_release(p);
+        ck_assert_int_eq(inject_live(), 0);
+    }
+    inject_end();
+}
+END_TEST
+
 START_TEST(a_sum_takes_over_the_memory_of_what_dies)
 {
     gr_param *p = gr_param_new("p", GR_F32, GR_SHAPE(LARGE), NULL);
@@ -286,6 +318,7 @@ END_TEST
 SUITE("group", setup, teardown, random_programs_give_the_same_bits_in_every_mode,
       a_sum_gives_the_same_bits_in_a_group_and_by_itself,
       a_mean_at_the_end_leaves_forward_and_backward_in_one_group,
+      memory_that_is_out_amid_a_group_is_an_error_and_leaks_nothing,
       what_is_only_passed_on_gets_no_memory, what_is_asked_for_is_kept,
       a_sum_takes_over_the_memory_of_what_dies, a_second_backward_adds,
       a_parameter_changed_meanwhile_is_named)
