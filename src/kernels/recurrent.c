@@ -49,17 +49,22 @@ static const gr__cell_kernels *cell_of(const gr__recurrence *r)
 
 /* --- pieces of the batch --- */
 
-/* PIECE_ROWS: as many as the products have registers for; PIECE_WORK: multiplications that are worth
- * a thread. */
-enum { PIECE_ROWS = 12, PIECE_WORK = 1 << 19 };
+enum {
+    PIECE_ROWS = 12,      /* as many as a product has registers for */
+    CACHED = 1 << 20,     /* bytes of W_hh that stay in a core's cache */
+    MANY_ROWS = 48,       /* where each piece reads W_hh anew */
+    PIECE_WORK = 1 << 19, /* multiplications that are worth a thread */
+};
 
 /* An even number of pieces, for two threads to share. */
 static int64_t rows_together(const gr__recurrence *r)
 {
-    const int64_t work = r->steps * r->gates * r->hidden * r->hidden,
-                  least = PIECE_WORK / (work + 1);
-    const int64_t pieces = (r->batch + 2 * PIECE_ROWS - 1) / (2 * PIECE_ROWS) * 2;
+    const double weights = (double)(r->gates * r->hidden) * (double)r->hidden;
+    const bool cached = weights * (double)gr_dtype_size(r->dtype) <= CACHED;
+    const int64_t two = 2 * (cached ? PIECE_ROWS : MANY_ROWS);
+    const int64_t pieces = (r->batch + two - 1) / two * 2;
     const int64_t rows = pieces ? (r->batch + pieces - 1) / pieces : 1;
+    const int64_t least = (int64_t)(PIECE_WORK / (weights * (double)r->steps + 1));
     return rows > least ? rows : least;
 }
 
