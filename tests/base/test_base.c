@@ -46,6 +46,26 @@ START_TEST(random_numbers_have_the_moments_of_their_distribution)
 }
 END_TEST
 
+START_TEST(pieces_of_an_arena_do_not_overlap_up_to_the_end_of_a_block)
+{
+    gr__arena a = {0};
+    char *first = gr__arena_alloc(&a, 0), *last = NULL;
+    ck_assert_msg(first != NULL, "nothing, for 0 bytes of an empty arena");
+    size_t bytes = gr__arena_bytes(&a);
+    ck_assert_uint_eq(bytes, 0);
+    for (int i = 0; i < 3 * (64 << 10) / 48; i++) { /* beyond the first block */
+        char *p = gr__arena_alloc(&a, 40);
+        ck_assert_msg(!last || p < last || p >= last + 48, "piece %d lies on the one before", i);
+        memset(last = p, i, 40);
+    }
+    bytes = gr__arena_bytes(&a);
+    ck_assert_msg(bytes >= 3 * (64 << 10) - 48, "%zu bytes handed out", bytes);
+    gr__arena_reset(&a);
+    ck_assert_ptr_eq(gr__arena_alloc(&a, 40), first);
+    gr__arena_release(&a);
+}
+END_TEST
+
 START_TEST(an_arena_gives_aligned_memory_and_keeps_it_across_resets)
 {
     inject_begin();
@@ -207,6 +227,7 @@ END_TEST
 
 SUITE("base", NULL, NULL, philox_gives_the_published_numbers,
       random_numbers_have_the_moments_of_their_distribution,
+      pieces_of_an_arena_do_not_overlap_up_to_the_end_of_a_block,
       an_arena_gives_aligned_memory_and_keeps_it_across_resets, a_pool_gives_the_same_buffer_again,
       a_pool_makes_do_with_a_larger_buffer_up_to_four_times,
       shapes_that_overflow_are_not_valid, parallel_for_visits_each_index_once,
