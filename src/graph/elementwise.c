@@ -128,7 +128,7 @@ static bool run_little(const gr_node *node)
     if (!f) return false;
     for (int i = 0; i < node->n_in; i++) {
         if (node->in[i]->strides) return false;
-        x[i] = node->in[i]->data;
+        x[i] = node->in[i]->data ? node->in[i]->data : y->data; /* its storage was taken over */
     }
     gr_tile t = {y->numel, 0, x, y->data, node->attrs};
     f(&t);
