@@ -50,7 +50,7 @@ static const gr__cell_kernels *cell_of(const gr__recurrence *r)
 /* --- pieces of the batch --- */
 
 enum {
-    PIECE_ROWS = 12,      /* as many as a product has registers for */
+    PIECE_ROWS = 16,      /* which a product has registers for, at once or in halves */
     CACHED = 1 << 20,     /* bytes of W_hh that stay in a core's cache */
     MANY_ROWS = 48,       /* where each piece reads W_hh anew */
     PIECE_WORK = 1 << 19, /* multiplications that are worth a thread */
