@@ -5,16 +5,18 @@
 
 #include <string.h>
 
-enum { BATCH = 32, WIDTH = 64, BLOCKS = 6, SIZE = WIDTH * WIDTH };
+enum { BATCH = 32, WIDTH = 64, BLOCKS = 12, SIZE = WIDTH * WIDTH };
 
-/* Linear, batch norm (with statistics to be updated), dropout, in each block. */
+/* Linear layers, batch norm (with statistics to be updated), dropout, in each block. */
 static gr_module *network(gr_model *m, bool checkpoint)
 {
     gr_module *blocks[BLOCKS];
     for (int b = 0; b < BLOCKS; b++) {
         gr_module *norm = gr_batch_norm1d_layer(m, WIDTH, (gr_batch_norm_options){0});
         blocks[b] = gr_sequential(m, GR_LIST(gr_linear_layer(m, WIDTH, WIDTH), norm,
-                                             gr_tanh_layer(m), gr_dropout_layer(m, 0.2)));
+                                             gr_tanh_layer(m), gr_dropout_layer(m, 0.2),
+                                             gr_linear_layer(m, WIDTH, WIDTH), gr_tanh_layer(m),
+                                             gr_linear_layer(m, WIDTH, WIDTH), gr_tanh_layer(m)));
         gr_module_checkpoint(blocks[b], checkpoint);
     }
     return gr_sequential(m, blocks, BLOCKS);
