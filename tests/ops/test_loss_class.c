@@ -315,6 +315,29 @@ START_TEST(a_mean_of_none_but_ignored_is_nan_and_passes_nothing_back)
 }
 END_TEST
 
+/* The gradient takes the storage of logits that nobody else reads; kept, they are copied. */
+START_TEST(logits_are_the_same_after_their_gradient_kept_or_not)
+{
+    enum { WIDE = 700 };
+    static double x[ROWS * WIDE], first[ROWS * WIDE];
+    for (int i = 0; i < ROWS * WIDE; i++) x[i] = sin(i);
+    gr_param *p = gr_param_new("x", GR_F64, GR_SHAPE(ROWS, WIDE), x);
+    for (int kept = 0; kept < 2; kept++) {
+        gr_tensor *z = gr_scale(gr_use(g, p), 2);
+        if (kept) gr_keep(z);
+        gr_tensor *loss = gr_cross_entropy(z, gr_from_data(g, GR_I64, GR_SHAPE(ROWS), labels));
+        ck_assert_int_eq(gr_backward(loss), GR_OK);
+        const double *grad = gr_param_grad(p), *after = values(z);
+        for (int i = 0; i < ROWS * WIDE; i++) ck_assert_double_eq(after[i], 2 * x[i]);
+        if (!kept) memcpy(first, grad, sizeof first);
+        else ck_assert_int_eq(memcmp(first, grad, sizeof first), 0);
+        gr_param_clear_grad(p);
+        gr_graph_reset(g);
+    }
+    gr_param_release(p);
+}
+END_TEST
+
 START_TEST(a_list_of_scores_has_one_target)
 {
     const int64_t label = 2;
@@ -356,5 +379,6 @@ END_TEST
 SUITE("loss_class", loss_setup, teardown, means_and_gradients_are_those_of_pytorch,
       cross_entropy_of_any_shape_weight_and_option, smoothing_and_ignoring_in_every_instruction_set,
       far_logits_stay_finite_however_given,
-      a_mean_of_none_but_ignored_is_nan_and_passes_nothing_back, a_list_of_scores_has_one_target,
+      a_mean_of_none_but_ignored_is_nan_and_passes_nothing_back,
+      logits_are_the_same_after_their_gradient_kept_or_not, a_list_of_scores_has_one_target,
       what_does_not_fit_is_named)
