@@ -61,6 +61,7 @@ typedef struct gr__winograd_plane {
 /* How Winograd's algorithm cuts a convolution; see conv_winograd.c. */
 typedef struct gr__winograd {
     int64_t tile, points; /* results of a tile along an axis, 0: not used; points in all */
+    int64_t step;         /* elements read between tiles */
     int64_t in, out;      /* channels read and written; for dw: of x and of dy */
     gr__winograd_plane read, written;
     int64_t padding_h, padding_w; /* zeros before the first element that is read */
@@ -71,6 +72,7 @@ typedef struct gr__winograd {
     int64_t in_lanes;             /* channels read, and some more to fill vectors */
     int64_t in_step, in_point;    /* elements between tiles, between points */
     int64_t out_step, out_point;  /* the same of the tiles of dy, or of a panel of results */
+    int64_t out_size;             /* elements of these */
     int64_t panel, panels;        /* channels of results at a time */
     int64_t weights_point;        /* elements between points of a panel's weights */
     int64_t height, heights;      /* for dw: channels of x at a time */

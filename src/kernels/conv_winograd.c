@@ -56,11 +56,12 @@ static void set_geometry(gr__winograd *w, const gr__conv *c, gr__conv_kind kind)
     w->written = back ? x : y;
     w->padding_h = back ? 2 - c->h.padding : c->h.padding;
     w->padding_w = back ? 2 - c->w.padding : c->w.padding;
-    w->tile = products(w, 4) <= products(w, 2) ? 4 : 2;
+    w->tile = c->h.stride > 1 ? 1 : products(w, 4) <= products(w, 2) ? 4 : 2;
+    w->step = w->tile > 1 ? w->tile : c->h.stride;
     w->points = (w->tile + 2) * (w->tile + 2);
     w->down = up_div(w->written.height, w->tile);
     w->across = up_div(w->written.width, w->tile);
-    w->pitch = most(w->across * w->tile + 2, w->read.width + w->padding_w);
+    w->pitch = most((w->across - 1) * w->step + w->tile + 2, w->read.width + w->padding_w);
     w->strips = times(c->batch, w->down);
 }
 
@@ -99,6 +100,14 @@ static void set_channels(gr__winograd *w)
     w->out_step = step_of(w->panels * w->panel);
 }
 
+/* The other side of the products; tiles of one result have one point there, the sum of all. */
+static void set_out(gr__winograd *w, int64_t step)
+{
+    int64_t point = point_of(w->block_tiles * step);
+    w->out_point = w->tile > 1 ? point : 0;
+    w->out_size = (w->tile > 1 ? w->points : 1) * point;
+}
+
 static int64_t reading_size(const gr__winograd *w)
 {
     int64_t width = most(w->read.width, w->written.width);
@@ -121,8 +130,8 @@ static void plan_results(gr__winograd *w)
     set_blocks(w, w->points * (w->panel + (w->by_panels ? 0 : w->in_step)));
     w->in_point = point_of(w->block_tiles * w->in_step);
     w->tiles_size = w->points * w->in_point;
-    w->out_point = point_of(w->block_tiles * w->panel);
-    int64_t writing = w->points * w->out_point + (w->tile * w->tile * w->across + LANES) * LANES;
+    set_out(w, w->panel);
+    int64_t writing = w->out_size + (w->tile * w->tile * w->across + LANES) * LANES;
     w->space_size = (w->by_panels ? w->weights_size : w->tiles_size) +
                     most(reading_size(w), writing);
     w->round = w->blocks;
@@ -136,8 +145,8 @@ static void plan_weight_grad(gr__winograd *w)
     w->by_panels = w->points * w->in_step * w->out_step > SUMS;
     set_blocks(w, w->by_panels ? CACHE / DEPTH : w->points * (w->out_step + w->in_step));
     w->in_point = point_of(w->block_tiles * w->in_step);
-    w->out_point = point_of(w->block_tiles * w->out_step);
-    w->tiles_size = w->points * (w->in_point + w->out_point);
+    set_out(w, w->out_step);
+    w->tiles_size = w->points * w->in_point + w->out_size;
     w->height = w->by_panels ? least(w->in_lanes, HEIGHT) : w->in_lanes;
     w->heights = up_div(w->in_lanes, w->height);
     w->weights_point = point_of(w->height * w->panel);
@@ -157,10 +166,11 @@ static void plan_weight_grad(gr__winograd *w)
 
 /* --- where it pays --- */
 
-static bool takes(const gr__conv_axis *a)
+static bool takes(const gr__conv_axis *a, gr__conv_kind kind)
 {
-    return a->taps == 3 && a->stride == 1 && a->dilation == 1 && a->padding <= 2 && a->in > 0 &&
-           a->out > 0;
+    int64_t strides = kind == GR__CONV_INPUT_GRAD ? 1 : 2;
+    return a->taps == 3 && a->stride <= strides && a->dilation == 1 && a->padding <= 2 &&
+           a->in > 0 && a->out > 0;
 }
 
 /* Not with few channels, nor where more than half of the lanes are empty; and a single tile of
@@ -170,14 +180,15 @@ static bool pays(const gr__winograd *w, gr__conv_kind kind)
 {
     int64_t used = times(w->in, w->out), lanes = times(up_to(w->in, LANES), up_to(w->out, LANES));
     return w->in >= FEW && w->out >= FEW && lanes < 2 * used &&
-           (kind == GR__CONV_WEIGHT_GRAD || w->tile == 2 || times(w->strips, w->across) >= FILL);
+           (kind == GR__CONV_WEIGHT_GRAD || w->tile < 4 || times(w->strips, w->across) >= FILL);
 }
 
 bool gr__winograd_plan(gr__conv_job *job)
 {
     const gr__conv *c = &job->c;
     gr__winograd w = {0};
-    if (job->dtype != GR_F32 || c->groups != 1 || c->batch == 0 || !takes(&c->h) || !takes(&c->w))
+    if (job->dtype != GR_F32 || c->groups != 1 || c->batch == 0 || !takes(&c->h, job->kind) ||
+        !takes(&c->w, job->kind) || c->h.stride != c->w.stride)
         return false;
     set_geometry(&w, c, job->kind);
     if (!pays(&w, job->kind)) return false;

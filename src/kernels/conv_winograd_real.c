@@ -186,6 +186,20 @@ static ALWAYS_INLINE void gradient_2(const vec *x, vec *y)
     y[2] = x[3] + (REAL)0.5 * (x[1] + x[2]);
 }
 
+/* --- none: a tile of one result --- */
+
+static ALWAYS_INLINE void same_1(const vec *x, vec *y)
+{
+    y[0] = x[0];
+}
+
+static ALWAYS_INLINE void same_3(const vec *x, vec *y)
+{
+    y[0] = x[0];
+    y[1] = x[1];
+    y[2] = x[2];
+}
+
 /* --- transforms of lines, squares and strips --- */
 
 /* n vectors to m, each `step` apart. */

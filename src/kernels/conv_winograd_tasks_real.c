@@ -36,7 +36,7 @@ static void read_strip(const gr__winograd_plane *p, const REAL *x, int64_t chann
 typedef struct reading {
     const gr__winograd_plane *plane;
     const REAL *x;
-    int64_t channels, y_tile, y_point, padding, left;
+    int64_t channels, step, y_tile, y_point, padding, left;
 } reading;
 
 /* The tiles of a block: y [points][tiles][channels]. n rows of a strip give m of points. */
@@ -51,7 +51,7 @@ static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, 
     strip s = {.x = space,
                .width = p->width,
                .left = r->left,
-               .step = w->tile,
+               .step = r->step,
                .tiles = w->across,
                .pitch = w->pitch,
                .y_point = r->y_point,
@@ -60,7 +60,7 @@ static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, 
     fill_zero(s.half, m * s.pitch * VEC_LANES);
     for (int64_t c = 0; c < r->channels; c += VEC_LANES)
         for (int64_t i = range.first; i < range.end; i++) {
-            int64_t row = i % w->down * w->tile - r->padding;
+            int64_t row = i % w->down * r->step - r->padding;
             const REAL *x = r->x + (i / w->down * r->channels + c) * image;
             read_strip(p, x, block_from(c, VEC_LANES, r->channels), end, row, n, space);
             s.y = y + (i - range.first) * w->across * r->y_tile + c;
@@ -71,10 +71,11 @@ static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, 
 static void read_image_tiles(const gr__conv_job *job, int64_t block, REAL *y, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
-    const reading r = {&w->read,    job->a,       w->in,       w->in_step,
-                       w->in_point, w->padding_h, w->padding_w};
+    const reading r = {&w->read,   job->a,      w->in,        w->step,
+                       w->in_step, w->in_point, w->padding_h, w->padding_w};
     if (w->tile == 4) read_tiles(job, &r, block, image_4, 6, 6, y, space);
-    else read_tiles(job, &r, block, image_2, 4, 4, y, space);
+    else if (w->tile == 2) read_tiles(job, &r, block, image_2, 4, 4, y, space);
+    else read_tiles(job, &r, block, same_3, 3, 3, y, space);
 }
 
 /* --- weights --- */
@@ -92,7 +93,8 @@ static void transform_weight(const gr__winograd *w, const REAL *x, bool flipped,
     const REAL *from = flipped ? x + (WEIGHTS - 1) * VEC_LANES : x;
     const int64_t column = flipped ? -VEC_LANES : VEC_LANES, row = 3 * column;
     if (w->tile == 4) transform_weights(w, from, row, column, weight_4, 6, y);
-    else transform_weights(w, from, row, column, weight_2, 4, y);
+    else if (w->tile == 2) transform_weights(w, from, row, column, weight_2, 4, y);
+    else transform_weights(w, from, row, column, same_3, 3, y);
 }
 
 /* Weights [out][in]: of lanes of out channels a few in channels at a time. */
@@ -184,7 +186,8 @@ static void write_tiles(gr__conv_job *job, int64_t block, const REAL *x, int64_t
         int64_t row = i % w->down * w->tile, rows = block_from(row, w->tile, p->height);
         REAL *to = (REAL *)job->y + (i / w->down * w->out + channel) * image + row * p->width;
         if (w->tile == 4) results_of_strip(w, x, result_4, 6, 4, rows, y);
-        else results_of_strip(w, x, result_2, 4, 2, rows, y);
+        else if (w->tile == 2) results_of_strip(w, x, result_2, 4, 2, rows, y);
+        else results_of_strip(w, x, same_1, 1, 1, rows, y);
         fine &= finish_results(y, rows * p->width, bias, count);
         lanes_to_channels(y, rows * p->width, count, false, to, image);
     }
@@ -196,7 +199,7 @@ static void multiply_tiles(gr__conv_job *job, int64_t block, int64_t panel, cons
                            const REAL *weights, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
-    REAL *y = space + w->points * w->out_point;
+    REAL *y = space + w->out_size;
     for (int64_t k = 0; k < w->points; k++) {
         const point_product p = {.a = tiles + k * w->in_point,
                                  .a_row = w->in_step,
@@ -205,7 +208,8 @@ static void multiply_tiles(gr__conv_job *job, int64_t block, int64_t panel, cons
                                  .b_row = w->panel,
                                  .y = space + k * w->out_point,
                                  .y_row = w->panel,
-                                 .depth = w->in};
+                                 .depth = w->in,
+                                 .add = w->tile == 1 && k > 0};
         multiply_point(&p, w->block_tiles, w->panel);
     }
     for (int64_t i = 0; i < w->panel && panel * w->panel + i < w->out; i += VEC_LANES)

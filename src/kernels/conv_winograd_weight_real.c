@@ -7,11 +7,12 @@
 static void read_both_tiles(const gr__conv_job *job, int64_t block, REAL *y, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
-    const reading r = {&w->written, job->b, w->out, w->out_step, w->out_point, 0, 0};
+    const reading r = {&w->written, job->b, w->out, w->tile, w->out_step, w->out_point, 0, 0};
     read_image_tiles(job, block, y, space);
     y += w->points * w->in_point;
     if (w->tile == 4) read_tiles(job, &r, block, cotangent_4, 4, 6, y, space);
-    else read_tiles(job, &r, block, cotangent_2, 2, 4, y, space);
+    else if (w->tile == 2) read_tiles(job, &r, block, cotangent_2, 2, 4, y, space);
+    else read_tiles(job, &r, block, same_1, 1, 1, y, space);
 }
 
 /* sum [points][height][panel] += what a block's tiles give for these channels of x and dy. */
@@ -54,7 +55,8 @@ static void write_weights(gr__conv_job *job, const REAL *sum, int64_t in, int64_
             const REAL *from = sum + (c - in) * w->panel + o - out;
             int64_t n = block_from(c, GR__CONV_TURNED, end), count = block_from(o, VEC_LANES, stop);
             if (w->tile == 4) weights_of_sum(w, from, n, gradient_4, 6, space);
-            else weights_of_sum(w, from, n, gradient_2, 4, space);
+            else if (w->tile == 2) weights_of_sum(w, from, n, gradient_2, 4, space);
+            else weights_of_sum(w, from, n, same_3, 3, space);
             fine &= finish_results(space, n * WEIGHTS, NULL, 0);
             lanes_to_channels(space, n * WEIGHTS, count, add, dw + (o * w->in + c) * WEIGHTS,
                               w->in * WEIGHTS);
