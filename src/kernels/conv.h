@@ -62,7 +62,8 @@ typedef struct gr__winograd_plane {
 typedef struct gr__winograd {
     int64_t tile, points; /* results of a tile along an axis, 0: not used; points in all */
     int64_t step;         /* elements read between tiles */
-    int64_t in, out;      /* channels read and written; for dw: of x and of dy */
+    int64_t spread;  /* of what is read: 2 has a zero between elements, for the dx of a stride */
+    int64_t in, out; /* channels read and written; for dw: of x and of dy */
     gr__winograd_plane read, written;
     int64_t padding_h, padding_w; /* zeros before the first element that is read */
     int64_t down, across, strips; /* tiles of an image; a strip is a row of tiles */

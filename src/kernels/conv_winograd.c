@@ -56,12 +56,14 @@ static void set_geometry(gr__winograd *w, const gr__conv *c, gr__conv_kind kind)
     w->written = back ? x : y;
     w->padding_h = back ? 2 - c->h.padding : c->h.padding;
     w->padding_w = back ? 2 - c->w.padding : c->w.padding;
-    w->tile = c->h.stride > 1 ? 1 : products(w, 4) <= products(w, 2) ? 4 : 2;
+    w->spread = back ? c->h.stride : 1;
+    w->tile = c->h.stride > w->spread ? 1 : products(w, 4) <= products(w, 2) ? 4 : 2;
     w->step = w->tile > 1 ? w->tile : c->h.stride;
     w->points = (w->tile + 2) * (w->tile + 2);
     w->down = up_div(w->written.height, w->tile);
     w->across = up_div(w->written.width, w->tile);
-    w->pitch = most((w->across - 1) * w->step + w->tile + 2, w->read.width + w->padding_w);
+    w->pitch = most((w->across - 1) * w->step + w->tile + 2,
+                    w->read.width * w->spread + w->padding_w);
     w->strips = times(c->batch, w->down);
 }
 
@@ -166,11 +168,10 @@ static void plan_weight_grad(gr__winograd *w)
 
 /* --- where it pays --- */
 
-static bool takes(const gr__conv_axis *a, gr__conv_kind kind)
+static bool takes(const gr__conv_axis *a)
 {
-    int64_t strides = kind == GR__CONV_INPUT_GRAD ? 1 : 2;
-    return a->taps == 3 && a->stride <= strides && a->dilation == 1 && a->padding <= 2 &&
-           a->in > 0 && a->out > 0;
+    return a->taps == 3 && a->stride <= 2 && a->dilation == 1 && a->padding <= 2 && a->in > 0 &&
+           a->out > 0;
 }
 
 /* Not with few channels, nor where more than half of the lanes are empty; and a single tile of
@@ -187,8 +188,8 @@ bool gr__winograd_plan(gr__conv_job *job)
 {
     const gr__conv *c = &job->c;
     gr__winograd w = {0};
-    if (job->dtype != GR_F32 || c->groups != 1 || c->batch == 0 || !takes(&c->h, job->kind) ||
-        !takes(&c->w, job->kind) || c->h.stride != c->w.stride)
+    if (job->dtype != GR_F32 || c->groups != 1 || c->batch == 0 || !takes(&c->h) || !takes(&c->w) ||
+        c->h.stride != c->w.stride)
         return false;
     set_geometry(&w, c, job->kind);
     if (!pays(&w, job->kind)) return false;

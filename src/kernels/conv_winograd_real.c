@@ -226,10 +226,10 @@ static ALWAYS_INLINE void square(const REAL *x, int64_t row, int64_t column, tra
 }
 
 /* A strip x [n][width] becomes tiles y [m * m points][tiles], beginning `step` columns after one
- * another; it stands at column `left` of `half` [m][pitch], zero outside it. */
+ * another; it stands at column `left` of `half` [m][pitch], `spread` apart, zero elsewhere. */
 typedef struct strip {
     const REAL *x;
-    int64_t width, left, step, tiles, pitch;
+    int64_t width, left, spread, step, tiles, pitch;
     REAL *half, *y;
     int64_t y_point, y_tile;
 } strip;
@@ -239,7 +239,7 @@ static ALWAYS_INLINE void transform_strip(const strip *s, transform *f, const in
     const int64_t pitch = s->pitch * VEC_LANES;
     REAL *half = s->half + s->left * VEC_LANES;
     for (int64_t j = 0; j < s->width * VEC_LANES; j += VEC_LANES)
-        line(s->x + j, s->width * VEC_LANES, f, n, half + j, pitch, m);
+        line(s->x + j, s->width * VEC_LANES, f, n, half + j * s->spread, pitch, m);
     for (int64_t t = 0; t < s->tiles; t++)
         for (int i = 0; i < m; i++)
             line(s->half + i * pitch + t * s->step * VEC_LANES, VEC_LANES, f, n,

@@ -32,11 +32,25 @@ static void read_strip(const gr__winograd_plane *p, const REAL *x, int64_t chann
     fill_zero(y + last * width, (n - last) * width);
 }
 
+/* The same of an image with zeros between its rows. */
+static void read_spread_strip(const gr__winograd_plane *p, const REAL *x, int64_t channels,
+                              const REAL *end, int64_t row, int64_t n, int64_t spread, REAL *y)
+{
+    const int64_t width = p->width * VEC_LANES;
+    for (int64_t i = 0; i < n; i++, y += width) {
+        int64_t from = (row + i) / spread;
+        if (row + i < 0 || (row + i) % spread || from >= p->height) fill_zero(y, width);
+        else
+            channels_to_lanes(x + from * p->width, p->height * p->width, p->width, channels, end,
+                              y);
+    }
+}
+
 /* Which images are read, and as what: x (or dy of a dx) or dy of a dw. */
 typedef struct reading {
     const gr__winograd_plane *plane;
     const REAL *x;
-    int64_t channels, step, y_tile, y_point, padding, left;
+    int64_t channels, spread, step, y_tile, y_point, padding, left;
 } reading;
 
 /* The tiles of a block: y [points][tiles][channels]. n rows of a strip give m of points. */
@@ -51,6 +65,7 @@ static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, 
     strip s = {.x = space,
                .width = p->width,
                .left = r->left,
+               .spread = r->spread,
                .step = r->step,
                .tiles = w->across,
                .pitch = w->pitch,
@@ -62,7 +77,9 @@ static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, 
         for (int64_t i = range.first; i < range.end; i++) {
             int64_t row = i % w->down * r->step - r->padding;
             const REAL *x = r->x + (i / w->down * r->channels + c) * image;
-            read_strip(p, x, block_from(c, VEC_LANES, r->channels), end, row, n, space);
+            int64_t count = block_from(c, VEC_LANES, r->channels);
+            if (r->spread == 1) read_strip(p, x, count, end, row, n, space);
+            else read_spread_strip(p, x, count, end, row, n, r->spread, space);
             s.y = y + (i - range.first) * w->across * r->y_tile + c;
             transform_strip(&s, f, n, m);
         }
@@ -71,7 +88,7 @@ static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, 
 static void read_image_tiles(const gr__conv_job *job, int64_t block, REAL *y, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
-    const reading r = {&w->read,   job->a,      w->in,        w->step,
+    const reading r = {&w->read,   job->a,      w->in,        w->spread,   w->step,
                        w->in_step, w->in_point, w->padding_h, w->padding_w};
     if (w->tile == 4) read_tiles(job, &r, block, image_4, 6, 6, y, space);
     else if (w->tile == 2) read_tiles(job, &r, block, image_2, 4, 4, y, space);

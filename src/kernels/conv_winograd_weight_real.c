@@ -7,7 +7,7 @@
 static void read_both_tiles(const gr__conv_job *job, int64_t block, REAL *y, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
-    const reading r = {&w->written, job->b, w->out, w->tile, w->out_step, w->out_point, 0, 0};
+    const reading r = {&w->written, job->b, w->out, 1, w->tile, w->out_step, w->out_point, 0, 0};
     read_image_tiles(job, block, y, space);
     y += w->points * w->in_point;
     if (w->tile == 4) read_tiles(job, &r, block, cotangent_4, 4, 6, y, space);
