@@ -130,7 +130,7 @@ typedef struct plan {
     int64_t rows, columns;         /* of a task's block of c */
     int64_t row_cuts, column_cuts; /* blocks in an entry */
     int64_t group, space_bytes, n_spaces, whole_bytes;
-    bool by_blas;
+    bool by_blas, by_dots;
     const char *packed;
     gr__spaces spaces;
 } plan;
@@ -159,9 +159,17 @@ static int64_t group_of(const plan *l)
     return most(panel, GROUP / (depth * l->size) / panel * panel);
 }
 
+/* Few elements of c, each a dot product of what lies dense: they take any b where it lies. */
+static bool has_dots(const gr__product *p)
+{
+    enum { LEAST_DEPTH = 8 };
+    return p->k >= LEAST_DEPTH && p->a.column == 1 && p->b.row == 1 &&
+           (p->m <= GR__GEMM_FEW || p->n <= GR__GEMM_FEW);
+}
+
 static bool is_packed(const plan *l)
 {
-    return l->p->packed && !gr__gemm_by_blas();
+    return l->p->packed && !gr__gemm_by_blas() && !l->by_dots;
 }
 
 static int64_t tasks_of(const plan *l)
@@ -174,7 +182,7 @@ static void settle_packing(plan *l)
     const gr__product *p = l->p;
     const int64_t whole = packed_bytes(p->dtype, p->k, p->n);
     l->group = p->b.column == 1 ? 0 : group_of(l);
-    if (is_packed(l) || l->by_blas) l->group = 0;
+    if (is_packed(l) || l->by_blas || l->by_dots) l->group = 0;
     else if (l->row_cuts > 1 && l->entries == 1 && l->group && whole <= WHOLE)
         l->whole_bytes = whole;
     const int64_t columns = up_to(least(l->group, l->columns), l->kernels->columns);
@@ -194,7 +202,8 @@ static plan plan_product(const gr__product *p)
               .entries = gr__gemm_entries(p),
               .kernels = kernels_of(p->dtype),
               .size = (int64_t)gr_dtype_size(p->dtype),
-              .by_blas = gr__gemm_blas_takes(p)};
+              .by_dots = has_dots(p)};
+    l.by_blas = !l.by_dots && gr__gemm_blas_takes(p);
     cut(&l);
     settle_packing(&l);
     return l;
@@ -239,7 +248,8 @@ static void run_task(plan *l, int64_t task, void *space)
     block.group = l->group;
     block.space = space;
     if (l->packed) block.packed = l->packed + column * p->k * l->size;
-    if (l->by_blas) gr__gemm_blas_block(p->dtype, &block);
+    if (l->by_dots) l->kernels->dot(&block);
+    else if (l->by_blas) gr__gemm_blas_block(p->dtype, &block);
     else l->kernels->block(&block);
 }
 
@@ -256,9 +266,11 @@ static void run_tasks(void *ctx, int64_t begin, int64_t end)
 static void run_small(const gr__product *p)
 {
     const gr__gemm_kernels *kernels = kernels_of(p->dtype);
+    const bool dots = has_dots(p);
     for (int64_t i = 0, n = gr__gemm_entries(p); i < n; i++) {
-        gr__gemm_block block = block_of(p, i, 0, p->m, 0, p->n);
-        kernels->block(&block);
+        const gr__gemm_block block = block_of(p, i, 0, p->m, 0, p->n);
+        if (dots) kernels->dot(&block);
+        else kernels->block(&block);
     }
 }
 

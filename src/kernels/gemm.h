@@ -21,7 +21,7 @@ typedef struct gr__product {
     gr_dtype dtype;
     int64_t m, n, k;
     gr__matrix a, b;    /* [m,k] and [k,n]; neither overlaps c */
-    const void *packed; /* b from gr__gemm_pack, which is read in the place of b (of no batch) */
+    const void *packed; /* b from gr__gemm_pack, which is read in the place of b; not in a batch */
     const void *add;    /* [m,n] like c, or c itself */
     int64_t add_row;    /* elements between its rows; 0: one row for all */
     void *c;            /* [batch, m, n], row-major */
@@ -40,7 +40,8 @@ int64_t gr__gemm_entries(const gr__product *p);
 gr__product gr__gemm_entry(const gr__product *p, int64_t entry);
 
 /* For a b that is used many times. Its packed form is the caller's and holds for one instruction
- * set; every product by it has the same bits as by b itself. */
+ * set; every product by it has the same bits as by b itself, which stays readable: where packing
+ * does not pay (few rows, BLAS) b is read. */
 size_t gr__gemm_packed_size(gr_dtype dtype, int64_t k, int64_t n); /* bytes */
 void gr__gemm_pack(gr_dtype dtype, int64_t k, int64_t n, gr__matrix b, void *packed);
 
@@ -63,6 +64,7 @@ typedef struct gr__gemm_block {
 } gr__gemm_block;
 
 enum {
+    GR__GEMM_FEW = 8,    /* rows or columns of c that are made of dot products, at most */
     GR__GEMM_ROWS = 14,  /* of a tile, at most */
     GR__GEMM_DEPTH = 384 /* of k at a time, at most: a panel of b fills the first-level cache */
 };
@@ -70,6 +72,7 @@ enum {
 typedef struct gr__gemm_kernels {
     int64_t columns; /* of a panel */
     void (*block)(const gr__gemm_block *p);
+    void (*dot)(const gr__gemm_block *p); /* both dense along k, few rows or columns */
     /* columns [first, first + columns) of b [k,n] */
     void (*pack)(const gr__matrix *b, int64_t k, int64_t n, int64_t first, void *panel);
 } gr__gemm_kernels;

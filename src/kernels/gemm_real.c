@@ -14,6 +14,7 @@ enum {
     GEMM_VECS = 2,
     GEMM_ROWS = VEC_REGISTERS == 32 ? GR__GEMM_ROWS : 6,
     GEMM_COLUMNS = GEMM_VECS * VEC_LANES,
+    GEMM_AHEAD = 16, /* rows of b that are fetched ahead, from where no processor foresees it */
     ROWS_AT = 3 /* rows of a that are reached from one pointer, so that these fit their registers */
 };
 
@@ -53,7 +54,10 @@ static ALWAYS_INLINE void gemm_sums(const gemm_tile *t, const int rows, const in
     for (int64_t k = t->depth; k > 0; k--, b += b_step) {
         vec row[GEMM_VECS];
         UNROLL
-        for (int v = 0; v < vecs; v++) row[v] = vec_load(b + v * VEC_LANES);
+        for (int v = 0; v < vecs; v++) {
+            row[v] = vec_load(b + v * VEC_LANES);
+            __builtin_prefetch(b + GEMM_AHEAD * b_step + v * VEC_LANES);
+        }
         UNROLL
         for (int r = 0; r < rows; r++) {
             const REAL x = a[r / ROWS_AT][r % ROWS_AT * a_row];
@@ -112,6 +116,7 @@ static void multiply_edge(const gemm_tile *t, int64_t height, int64_t rows, int6
 /* A piece of the sum: elements [k, k + depth), of a block's columns [column, column + columns). */
 typedef struct gemm_piece {
     const gr__gemm_block *p;
+    REAL *space; /* of b */
     int64_t column, columns, k, depth;
     const REAL *add; /* of the first row and column of the block */
     int64_t add_row;
@@ -154,7 +159,7 @@ static void take_b(const gemm_piece *s, int64_t column, int64_t columns, gemm_ti
         t->b = (const REAL *)p->b.data + column + s->k * p->b.row;
         t->b_step = p->b.row;
     } else {
-        t->b = (const REAL *)p->space + (p->group ? column - s->column : 0) * s->depth;
+        t->b = s->space + (p->group ? column - s->column : 0) * s->depth;
     }
 }
 
@@ -166,7 +171,7 @@ static void pack_b(const gemm_piece *s)
         const int64_t left = s->columns - i, columns = left < GEMM_COLUMNS ? left : GEMM_COLUMNS;
         if (lies_well(p, columns)) continue;
         pack_panel(b + (s->column + i) * p->b.column, p->b.row, p->b.column, s->depth, columns,
-                   (REAL *)p->space + (p->group ? i : 0) * s->depth, tile_width(columns));
+                   s->space + (p->group ? i : 0) * s->depth, tile_width(columns));
     }
 }
 
@@ -203,15 +208,19 @@ static void multiply_piece(const gemm_piece *s, bool last)
     }
 }
 
-static void multiply_block(const gr__gemm_block *p)
+/* Groups of columns, and of these pieces of the sum. */
+static void multiply_groups(const gr__gemm_block *p, REAL *space, int64_t group)
 {
-    const int64_t group = p->group ? p->group : p->n;
     const int64_t pieces = (p->k + GR__GEMM_DEPTH - 1) / GR__GEMM_DEPTH;
     const int64_t depth = pieces ? (p->k + pieces - 1) / pieces : 0;
     for (int64_t column = 0; column < p->n; column += group) {
         int64_t k = 0;
-        gemm_piece s = {p,      column,    p->n - column < group ? p->n - column : group, 0, 0,
-                        p->add, p->add_row};
+        gemm_piece s = {.p = p,
+                        .space = space,
+                        .column = column,
+                        .columns = p->n - column < group ? p->n - column : group,
+                        .add = p->add,
+                        .add_row = p->add_row};
         do {
             s.k = k;
             s.depth = p->k - k < depth ? p->k - k : depth;
@@ -226,10 +235,9 @@ static void multiply_block(const gr__gemm_block *p)
 static void gemm_block(const gr__gemm_block *p)
 {
     REAL space[GEMM_COLUMNS * GR__GEMM_DEPTH];
-    gr__gemm_block own = *p;
-    own.space = space;
-    if (own.group) own.group = GEMM_COLUMNS;
-    multiply_block(p->space ? p : &own);
+    if (!p->group) multiply_groups(p, space, p->n);
+    else if (p->space) multiply_groups(p, p->space, p->group);
+    else multiply_groups(p, space, GEMM_COLUMNS);
 }
 
 static void gemm_pack(const gr__matrix *b, int64_t k, int64_t n, int64_t first, void *panel)

@@ -11,6 +11,7 @@
 #include "conv_winograd_tasks_real.c"
 #include "conv_winograd_weight_real.c"
 #include "finite_real.c"
+#include "gemm_dot_real.c"
 #include "gemm_pack_real.c"
 #include "gemm_real.c"
 #include "index_real.c"
@@ -33,7 +34,7 @@
 extern const gr__kernels INSTANCE;
 
 const gr__kernels INSTANCE = {
-    .gemm = {GEMM_COLUMNS, gemm_block, gemm_pack},
+    .gemm = {GEMM_COLUMNS, gemm_block, gemm_dot, gemm_pack},
     .finite = finite,
     .sum = reduce_sum,
     .max = reduce_max,
