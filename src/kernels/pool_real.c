@@ -58,6 +58,14 @@ static ALWAYS_INLINE void copy_strided(const REAL *x, int64_t stride, int64_t n,
     for (int64_t j = 0; j < n; j++) y[j] = x[j * stride];
 }
 
+/* v, at `where` of each window, against the best so far. */
+static ALWAYS_INLINE void take_tap(vec v, BITS where, vec *most, vec_bits *at)
+{
+    const vec_bits larger = (vec_bits)((v > *most) | (v != v));
+    *most = vec_choose(larger, v, *most);
+    *at = (larger & where) | (~larger & *at);
+}
+
 /* Element j * stride of x against the best of result j. Whole vectors: no branches at the end. */
 static void take_larger(const REAL *x, int64_t stride, int64_t n, BITS where, best *b)
 {
@@ -66,11 +74,11 @@ static void take_larger(const REAL *x, int64_t stride, int64_t n, BITS where, be
     else if (stride == 2) copy_strided(x, 2, n, piece);
     else copy_strided(x, stride, n, piece);
     for (int64_t j = 0; j < n; j += VEC_LANES) {
-        vec v = vec_load(piece + j), most = vec_load(b->value + j);
-        vec_bits larger = (vec_bits)((v > most) | (v != v)), at;
-        vec_store(b->value + j, vec_choose(larger, v, most));
+        vec most = vec_load(b->value + j);
+        vec_bits at;
         memcpy(&at, b->where + j, sizeof at);
-        at = (larger & where) | (~larger & at);
+        take_tap(vec_load(piece + j), where, &most, &at);
+        vec_store(b->value + j, most);
         memcpy(b->where + j, &at, sizeof at);
     }
 }
@@ -130,37 +138,35 @@ static bool windows_halve(const gr__pool_axis *a)
            2 * a->out <= a->in;
 }
 
-static ALWAYS_INLINE void take_tap(REAL v, BITS where, REAL *most, BITS *at)
-{
-    const int larger = (v > *most) | (v != v);
-    *most = larger ? v : *most;
-    *at = larger ? where : *at;
-}
-
 /* n results, at most POOL_COLUMNS, from two rows. */
-static void halve_rows(const REAL *restrict upper, const REAL *restrict lower, int64_t width,
-                       int64_t n, REAL *restrict y, BITS *restrict where)
+static void halve_rows(const REAL *upper, const REAL *lower, int64_t width, int64_t n, best *b)
 {
-    for (int64_t c = 0; c < n; c++) {
-        REAL most = upper[2 * c];
-        BITS at = 0;
-        take_tap(upper[2 * c + 1], 1, &most, &at);
-        take_tap(lower[2 * c], (BITS)width, &most, &at);
-        take_tap(lower[2 * c + 1], (BITS)width + 1, &most, &at);
-        y[c] = most;
-        where[c] = at;
+    REAL row[2][2 * POOL_COLUMNS];
+    memcpy(row[0], upper, 2 * (size_t)n * sizeof *upper);
+    memcpy(row[1], lower, 2 * (size_t)n * sizeof *lower);
+    for (int64_t c = 0; c < n; c += VEC_LANES) {
+        const vec u0 = vec_load(row[0] + 2 * c), u1 = vec_load(row[0] + 2 * c + VEC_LANES),
+                  l0 = vec_load(row[1] + 2 * c), l1 = vec_load(row[1] + 2 * c + VEC_LANES);
+        vec most = vec_even(u0, u1);
+        vec_bits at = {0};
+        take_tap(vec_odd(u0, u1), 1, &most, &at);
+        take_tap(vec_even(l0, l1), (BITS)width, &most, &at);
+        take_tap(vec_odd(l0, l1), (BITS)width + 1, &most, &at);
+        vec_store(b->value + c, most);
+        memcpy(b->where + c, &at, sizeof at);
     }
 }
 
 static void halve_plane(const gr__pooling *p, const REAL *x, int64_t *index, REAL *y)
 {
-    BITS where[POOL_COLUMNS];
+    best b;
     for (int64_t j = 0; j < p->h.out; j++)
         for (int64_t k = 0, n; k < p->w.out; k += n, index += n, y += n) {
             const int64_t corner = 2 * j * p->w.in + 2 * k;
             n = p->w.out - k < POOL_COLUMNS ? p->w.out - k : POOL_COLUMNS;
-            halve_rows(x + corner, x + corner + p->w.in, p->w.in, n, y, where);
-            for (int64_t c = 0; c < n; c++) index[c] = corner + 2 * c + where[c];
+            halve_rows(x + corner, x + corner + p->w.in, p->w.in, n, &b);
+            memcpy(y, b.value, (size_t)n * sizeof *y);
+            for (int64_t c = 0; c < n; c++) index[c] = corner + 2 * c + b.where[c];
         }
 }
 
