@@ -10,6 +10,9 @@
  *   dw[o][k] = sum_i dy[o][i] plane[offset_k + i]
  *
  * The `reach` columns at the end of each row are no results: they are dropped, or masked.
+ *
+ * In float32 most convolutions with 3x3 weights go another way, by Winograd's algorithm:
+ * conv_winograd.c.
  */
 /* SPDX-License-Identifier: MIT */
 #ifndef GR__CONV_H

@@ -176,9 +176,9 @@ static bool takes(const gr__conv_axis *a)
 }
 
 /* Not with few channels, nor where more than half of the lanes are empty; and a single tile of
- * 4 x 4 results is less work than to transform the weights for it. Spread images do not make
- * up for results that fill one vector only. Measured on a Zen 5 core with
- * 1 to 512 channels of images of 1 x 1 to 224 x 224. */
+ * 4 x 4 results is less work than to transform the weights for it. Spread images do not make up
+ * for results that fill one vector only. Measured on a Zen 5 core with 1 to 512 channels of
+ * images of 1 x 1 to 224 x 224. */
 static bool pays(const gr__winograd *w, gr__conv_kind kind)
 {
     int64_t used = times(w->in, w->out), lanes = times(up_to(w->in, LANES), up_to(w->out, LANES));
