@@ -30,20 +30,6 @@ typedef struct gemm_tile {
     int64_t ldc;
 } gemm_tile;
 
-static ALWAYS_INLINE void store_sums(const gemm_tile *t, vec sum[][GEMM_VECS], const int rows,
-                                     const int vecs, const bool add)
-{
-    UNROLL
-    for (int r = 0; r < rows; r++) {
-        UNROLL
-        for (int v = 0; v < vecs; v++) {
-            vec y = sum[r][v];
-            if (add) y += vec_load(t->add + r * t->add_row + v * VEC_LANES);
-            vec_store(t->c + r * t->ldc + v * VEC_LANES, y);
-        }
-    }
-}
-
 static ALWAYS_INLINE void gemm_sums(const gemm_tile *t, const int rows, const int vecs)
 {
     vec sum[GEMM_ROWS][GEMM_VECS] = {{{0}}};
@@ -67,8 +53,14 @@ static ALWAYS_INLINE void gemm_sums(const gemm_tile *t, const int rows, const in
         UNROLL
         for (int r = 0; r < rows; r += ROWS_AT) a[r / ROWS_AT] += a_step;
     }
-    if (t->add) store_sums(t, sum, rows, vecs, true);
-    else store_sums(t, sum, rows, vecs, false);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vecs; v++) {
+            if (t->add) sum[r][v] += vec_load(t->add + r * t->add_row + v * VEC_LANES);
+            vec_store(t->c + r * t->ldc + v * VEC_LANES, sum[r][v]);
+        }
+    }
 }
 
 /* Tiles have an even number of rows. */
