@@ -222,6 +222,27 @@ class Running(unittest.TestCase):
         again, _ = self.run_it("--from", str(self.build / "r.json"))
         self.assertEqual(again.stdout, first.stdout)
 
+    def refusal(self, *options):
+        """What is said of options that nothing can be done with."""
+        command = [sys.executable, BENCH / "run", *options]
+        done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn("Traceback", done.stderr)
+        return done.stderr
+
+    def test_what_cannot_be_shown_is_named(self):
+        for text in ("", "[]", "{}", "7"):
+            path = self.build / "other.json"
+            path.write_text(text, encoding="utf-8")
+            self.assertIn("expected the JSON that bench/run writes", self.refusal("--from", path))
+        self.assertIn("No such file", self.refusal("--from", self.build / "none"))
+
+    def test_what_cannot_be_measured_is_named(self):
+        for option in ("--rounds", "--threads", "--seconds"):
+            self.assertIn("expected a number above 0, got 0", self.refusal(option, "0"))
+        self.assertIn("has no bench/workloads", self.refusal("--build", self.build / "none"))
+
 
 class Names(unittest.TestCase):
     def test_other_libraries_have_only_workloads_that_there_are(self):
