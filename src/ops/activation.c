@@ -1,7 +1,7 @@
 /* activation.c - smooth bends of a network, element by element.
  *
- *   sigmoid     y = 1 / (1 + exp(-x))    dx = dy y (1 - y)
- *   tanh        y = tanh x               dx = dy (1 - y^2)
+ *   sigmoid     y = 1 / (1 + exp(-x))    dx = dy y (1 - y)                 sigmoid_grad
+ *   tanh        y = tanh x               dx = dy (1 - y^2)                 tanh_grad
  *   softplus    y = log(1 + exp x)       dx = dy sigmoid(x)
  *   logsigmoid  y = log sigmoid x        dx = dy sigmoid(-x)
  *   softsign    y = x / (1 + |x|)        dx = dy / (1 + |x|)^2
@@ -17,14 +17,47 @@
 
 static const gr_sample samples[] = SMOOTH(-4, 4);
 
-/* --- sigmoid, tanh, softplus --- */
+/* Of what takes a cotangent and what the function gave. */
+static const gr_sample grad_samples[] = {
+    {.name = "matrices", .in = {RANGE(-2, 2), RANGE(-0.9, 0.9)}, .n_in = 2},
+    {.name = "scalars", .in = {ONE, ONE}, .n_in = 2},
+    {.name = "empty", .in = {EMPTY, EMPTY}, .n_in = 2},
+    NO_FLOATS,
+    MIXED,
+    NO_COMMON_SHAPE,
+    {0},
+};
+
+/* --- sigmoid, and its backward as an op of its own --- */
+
+GR__BINARY(sigmoid_grad, a *(b - b * b))
+
+static const gr_op sigmoid_grad_op;
+
+static void sigmoid_grad_vjp(gr_pullback *p)
+{
+    gr_tensor *dz = p->dy[0], *dy = p->x[0], *y = p->x[1];
+    if (p->wants[0]) p->dx[0] = gr__binary(&sigmoid_grad_op, dz, y, GR_HERE);
+    if (p->wants[1]) p->dx[1] = gr_mul(gr_mul(dz, dy), gr_shift(gr_scale(y, -2), 1));
+}
+
+static const gr_op sigmoid_grad_op = {
+    .name = "sigmoid_grad",
+    .family = "activation",
+    .formula = "z = dy y (1 - y), the backward of sigmoid",
+    .derivation = "z is linear in dy: ddy = dz y (1 - y); dz/dy = dy (1 - 2 y) by y",
+    .n_in = 2,
+    .reads = GR_READS_IN(0) | GR_READS_IN(1),
+    .tile = GR__TILES(sigmoid_grad),
+    .vjp = sigmoid_grad_vjp,
+    .samples = grad_samples,
+};
 
 GR__UNARY(sigmoid, gr__sigmoid(x))
 
 static void sigmoid_vjp(gr_pullback *p)
 {
-    gr_tensor *y = p->y[0];
-    p->dx[0] = gr_mul(p->dy[0], gr_sub(y, gr_square(y)));
+    p->dx[0] = gr__binary(&sigmoid_grad_op, p->dy[0], p->y[0], GR_HERE);
 }
 
 static const gr_op sigmoid_op = {
@@ -45,13 +78,36 @@ gr_tensor *gr_sigmoid(gr_tensor *x)
     return gr__unary(&sigmoid_op, x, NULL, GR_HERE);
 }
 
-/* [tanh] */
+/* --- tanh, and its backward as an op of its own --- */
+
+GR__BINARY(tanh_grad, a - a * (b * b))
+
+static const gr_op tanh_grad_op;
+
+static void tanh_grad_vjp(gr_pullback *p)
+{
+    gr_tensor *dz = p->dy[0], *dy = p->x[0], *y = p->x[1];
+    if (p->wants[0]) p->dx[0] = gr__binary(&tanh_grad_op, dz, y, GR_HERE);
+    if (p->wants[1]) p->dx[1] = gr_scale(gr_mul(gr_mul(dz, dy), y), -2);
+}
+
+static const gr_op tanh_grad_op = {
+    .name = "tanh_grad",
+    .family = "activation",
+    .formula = "z = dy (1 - y^2), the backward of tanh",
+    .derivation = "z is linear in dy: ddy = dz (1 - y^2); and by y it grows by -2 dy y dz",
+    .n_in = 2,
+    .reads = GR_READS_IN(0) | GR_READS_IN(1),
+    .tile = GR__TILES(tanh_grad),
+    .vjp = tanh_grad_vjp,
+    .samples = grad_samples,
+};
+
 GR__UNARY(tanh, gr__tanh(x))
 
 static void tanh_vjp(gr_pullback *p)
 {
-    gr_tensor *dy = p->dy[0];
-    p->dx[0] = gr_sub(dy, gr_mul(dy, gr_square(p->y[0])));
+    p->dx[0] = gr__binary(&tanh_grad_op, p->dy[0], p->y[0], GR_HERE);
 }
 
 static const gr_op tanh_op = {
@@ -71,8 +127,10 @@ gr_tensor *gr_tanh(gr_tensor *x)
 {
     return gr__unary(&tanh_op, x, NULL, GR_HERE);
 }
-/* [end] */
 
+/* --- softplus, logsigmoid --- */
+
+/* [softplus] */
 GR__UNARY(softplus, gr__softplus(x))
 
 static void softplus_vjp(gr_pullback *p)
@@ -97,6 +155,7 @@ gr_tensor *gr_softplus(gr_tensor *x)
 {
     return gr__unary(&softplus_op, x, NULL, GR_HERE);
 }
+/* [end] */
 
 GR__UNARY(logsigmoid, -gr__softplus(-x))
 
@@ -222,11 +281,11 @@ gr_tensor *gr_silu(gr_tensor *x)
 
 /* tanh(log(1 + e)) = ((1 + e)^2 - 1) / ((1 + e)^2 + 1), e = exp x: `part` of `part + rest`. With
  * w = exp(-|x|) nothing overflows, and rest keeps the digits of 1 - t. */
-#define MISH_PARTS(T)                                                                              \
-    const T w = gr__exp(-fabs(x));                                                                 \
+#define MISH_PARTS(T)              \
+    const T w = gr__exp(-fabs(x)); \
     const T part = x > 0 ? 1 + 2 * w : w * (w + 2), rest = 2 * (x > 0 ? w * w : 1);
-#define MISH_SLOPE_PARTS(T)                                                                        \
-    MISH_PARTS(T)                                                                                  \
+#define MISH_SLOPE_PARTS(T) \
+    MISH_PARTS(T)           \
     const T bent = part / (part + rest), s = (x < 0 ? w : 1) / (1 + w);
 
 GR__UNARY_LET(mish_slope, MISH_SLOPE_PARTS, bent + x * s * (1 + bent) * (rest / (part + rest)))
@@ -280,6 +339,6 @@ gr_tensor *gr_mish(gr_tensor *x)
 }
 
 const gr_op *const gr__activation_ops[] = {
-    &sigmoid_op,    &tanh_op, &softplus_op,   &logsigmoid_op, &softsign_op,
-    &silu_slope_op, &silu_op, &mish_slope_op, &mish_op,       NULL,
+    &sigmoid_grad_op, &sigmoid_op,    &tanh_grad_op, &tanh_op,       &softplus_op, &logsigmoid_op,
+    &softsign_op,     &silu_slope_op, &silu_op,      &mish_slope_op, &mish_op,     NULL,
 };

@@ -1,9 +1,12 @@
 /* matmul.c - matrix products.
  *
- *   Y = A B          dA = dY B^T         dB = A^T dY
+ *   Y = A B          dA = dY B^T         dB = A^T dY        matmul
+ *   Y = A B^T        dA = dY B           dB = dY^T A        matmul_nt
+ *   Y = A^T B        dA = B dY^T         dB = A dY          matmul_tn
  *   Y = X W^T + b    dX = dY W           dW = dY^T X        db = sum over rows of dY
  *
- * A transposed operand is a view with swapped strides, which is read as it lies.
+ * The three products are each other's backward. A transposed operand is read as it lies, with its
+ * strides swapped.
  */
 /* SPDX-License-Identifier: MIT */
 #include "bf16.h"
@@ -65,40 +68,60 @@ static bool sizes_fit(const gr_shape *s)
     return true;
 }
 
-static bool matmul_infer(gr_infer *c)
+/* Y = A B where A and B are the inputs, or what they are when turned. */
+static bool product_infer(gr_infer *c, bool turn_a, bool turn_b)
 {
     const gr_shape *a = gr_shape_of(c->in[0]), *b = gr_shape_of(c->in[1]);
-    int r = a->rank;
-    bool fit = r >= 2 && b->rank == r && a->dim[r - 1] == b->dim[r - 2];
-    for (int i = 0; fit && i < r - 2; i++) fit = a->dim[i] == b->dim[i];
+    const int r = a->rank, row = r - 2, column = r - 1;
+    bool fit = r >= 2 && b->rank == r &&
+               a->dim[turn_a ? row : column] == b->dim[turn_b ? column : row];
+    for (int i = 0; fit && i < row; i++) fit = a->dim[i] == b->dim[i];
     if (!fit)
-        return gr_infer_fail(c, "cannot multiply %s by %s", gr_infer_shape(c, 0),
-                             gr_infer_shape(c, 1));
+        return gr_infer_fail(c, "cannot multiply %s%s by %s%s", gr_infer_shape(c, 0),
+                             turn_a ? "^T" : "", gr_infer_shape(c, 1), turn_b ? "^T" : "");
     if (gr_dtype_of(c->in[0]) != gr_dtype_of(c->in[1]))
         return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
                              gr_dtype_name(gr_dtype_of(c->in[1])));
     if (!sizes_fit(a) || !sizes_fit(b)) return gr_infer_fail(c, "a size is above 2^31");
-    c->shape[0].dim[r - 1] = b->dim[r - 1];
+    c->shape[0].dim[row] = a->dim[turn_a ? column : row];
+    c->shape[0].dim[column] = b->dim[turn_b ? row : column];
     return true;
 }
 
-static gr_status matmul_forward(gr_exec *e)
+/* The matrix of a value, or of each of a batch. */
+static gr__matrix matrix_of(const gr_value *v, bool turn)
 {
-    const gr_value a = e->in[0], b = e->in[1];
+    const int64_t *last = v->strides + v->shape->rank - 2;
+    return (gr__matrix){v->data, last[turn], last[!turn]};
+}
+
+static gr_status product_forward(gr_exec *e, bool turn_a, bool turn_b)
+{
+    const gr_value *a = &e->in[0], *b = &e->in[1];
     const gr_shape *y = e->out[0].shape;
     const int r = y->rank;
     const gr__product p = {.dtype = e->out[0].dtype,
                            .m = y->dim[r - 2],
                            .n = y->dim[r - 1],
-                           .k = a.shape->dim[r - 1],
-                           .a = {a.data, a.strides[r - 2], a.strides[r - 1]},
-                           .b = {b.data, b.strides[r - 2], b.strides[r - 1]},
+                           .k = a->shape->dim[turn_a ? r - 2 : r - 1],
+                           .a = matrix_of(a, turn_a),
+                           .b = matrix_of(b, turn_b),
                            .c = e->out[0].data,
                            .axes = r - 2,
                            .sizes = y->dim,
-                           .a_strides = a.strides,
-                           .b_strides = b.strides};
+                           .a_strides = a->strides,
+                           .b_strides = b->strides};
     return run_product(e, &p);
+}
+
+static bool matmul_infer(gr_infer *c)
+{
+    return product_infer(c, false, false);
+}
+
+static gr_status matmul_forward(gr_exec *e)
+{
+    return product_forward(e, false, false);
 }
 
 /* [flops] */
@@ -109,13 +132,23 @@ static double matmul_flops(const gr_exec *e)
 }
 /* [end] */
 
-static void matmul_vjp(gr_pullback *p)
+static const gr_op matmul_op, matmul_nt_op, matmul_tn_op;
+
+static gr_tensor *product(const gr_op *op, gr_tensor *a, gr_tensor *b)
 {
-    if (p->wants[0]) p->dx[0] = gr_matmul(p->dy[0], gr_transpose(p->x[1], -2, -1));
-    if (p->wants[1]) p->dx[1] = gr_matmul(gr_transpose(p->x[0], -2, -1), p->dy[0]);
+    return gr__binary(op, a, b, GR_HERE);
 }
 
-#define MAT(m, n) {.shape = {2, {m, n}}}
+static void matmul_vjp(gr_pullback *p)
+{
+    if (p->wants[0]) p->dx[0] = product(&matmul_nt_op, p->dy[0], p->x[1]);
+    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, p->x[0], p->dy[0]);
+}
+
+#define MAT(m, n)              \
+    {                          \
+        .shape = { 2, {m, n} } \
+    }
 
 static const gr_sample matmul_samples[] = {
     {.name = "matrices", .in = {MAT(3, 4), MAT(4, 2)}, .n_in = 2},
@@ -123,8 +156,14 @@ static const gr_sample matmul_samples[] = {
     {.name = "batch", .in = {{.shape = {3, {2, 3, 4}}}, {.shape = {3, {2, 4, 2}}}}, .n_in = 2},
     {.name = "nothing inside", .in = {MAT(3, 0), MAT(0, 2)}, .n_in = 2},
     {.name = "empty", .in = {MAT(0, 4), MAT(4, 2)}, .n_in = 2},
-    {.name = "mismatch", .in = {MAT(2, 3), MAT(4, 5)}, .n_in = 2, .error = "cannot multiply [2,3] by [4,5]"},
-    {.name = "vector", .in = {{.shape = {1, {3}}}, MAT(3, 5)}, .n_in = 2, .error = "cannot multiply"},
+    {.name = "mismatch",
+     .in = {MAT(2, 3), MAT(4, 5)},
+     .n_in = 2,
+     .error = "cannot multiply [2,3] by [4,5]"},
+    {.name = "vector",
+     .in = {{.shape = {1, {3}}}, MAT(3, 5)},
+     .n_in = 2,
+     .error = "cannot multiply"},
     {0},
 };
 
@@ -143,10 +182,103 @@ static const gr_op matmul_op = {
     .samples = matmul_samples,
 };
 
-static gr_tensor *product(gr_tensor *a, gr_tensor *b)
+/* --- Y = A B^T and Y = A^T B, which backward needs --- */
+
+static bool matmul_nt_infer(gr_infer *c)
 {
-    return gr__binary(&matmul_op, a, b, GR_HERE);
+    return product_infer(c, false, true);
 }
+
+static gr_status matmul_nt_forward(gr_exec *e)
+{
+    return product_forward(e, false, true);
+}
+
+static void matmul_nt_vjp(gr_pullback *p)
+{
+    if (p->wants[0]) p->dx[0] = product(&matmul_op, p->dy[0], p->x[1]);
+    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, p->dy[0], p->x[0]);
+}
+
+static const gr_sample matmul_nt_samples[] = {
+    {.name = "matrices", .in = {MAT(3, 4), MAT(2, 4)}, .n_in = 2},
+    {.name = "row by row", .in = {MAT(1, 5), MAT(1, 5)}, .n_in = 2},
+    {.name = "batch", .in = {{.shape = {3, {2, 3, 4}}}, {.shape = {3, {2, 2, 4}}}}, .n_in = 2},
+    {.name = "nothing inside", .in = {MAT(3, 0), MAT(2, 0)}, .n_in = 2},
+    {.name = "empty", .in = {MAT(0, 4), MAT(2, 4)}, .n_in = 2},
+    {.name = "mismatch",
+     .in = {MAT(2, 3), MAT(3, 5)},
+     .n_in = 2,
+     .error = "cannot multiply [2,3] by [3,5]^T"},
+    {0},
+};
+
+static const gr_op matmul_nt_op = {
+    .name = "matmul_nt",
+    .family = "matmul",
+    .formula = "Y = A B^T",
+    .derivation = "Y_ij = sum_k A_ik B_jk, so dA_ik = sum_j dY_ij B_jk: dA = dY B, dB = dY^T A",
+    .n_in = 2,
+    .flags = GR_OP_STRIDED,
+    .reads = GR_READS_IN(0) | GR_READS_IN(1),
+    .infer = matmul_nt_infer,
+    .forward = {[GR_F32] = matmul_nt_forward, [GR_F64] = matmul_nt_forward},
+    .vjp = matmul_nt_vjp,
+    .flops = matmul_flops,
+    .samples = matmul_nt_samples,
+};
+
+static bool matmul_tn_infer(gr_infer *c)
+{
+    return product_infer(c, true, false);
+}
+
+static gr_status matmul_tn_forward(gr_exec *e)
+{
+    return product_forward(e, true, false);
+}
+
+static void matmul_tn_vjp(gr_pullback *p)
+{
+    if (p->wants[0]) p->dx[0] = product(&matmul_nt_op, p->x[1], p->dy[0]);
+    if (p->wants[1]) p->dx[1] = product(&matmul_op, p->x[0], p->dy[0]);
+}
+
+static double matmul_tn_flops(const gr_exec *e)
+{
+    const gr_shape *a = e->in[0].shape;
+    return 2 * (double)gr_shape_numel(e->out[0].shape) * (double)a->dim[a->rank - 2];
+}
+
+static const gr_sample matmul_tn_samples[] = {
+    {.name = "matrices", .in = {MAT(4, 3), MAT(4, 2)}, .n_in = 2},
+    {.name = "column by column", .in = {MAT(5, 1), MAT(5, 1)}, .n_in = 2},
+    {.name = "batch", .in = {{.shape = {3, {2, 4, 3}}}, {.shape = {3, {2, 4, 2}}}}, .n_in = 2},
+    {.name = "nothing inside", .in = {MAT(0, 3), MAT(0, 2)}, .n_in = 2},
+    {.name = "empty", .in = {MAT(4, 0), MAT(4, 2)}, .n_in = 2},
+    {.name = "mismatch",
+     .in = {MAT(2, 3), MAT(3, 5)},
+     .n_in = 2,
+     .error = "cannot multiply [2,3]^T by [3,5]"},
+    {0},
+};
+
+static const gr_op matmul_tn_op = {
+    .name = "matmul_tn",
+    .family = "matmul",
+    .formula = "Y = A^T B",
+    .derivation = "Y_ij = sum_k A_ki B_kj, so dA_ki = sum_j dY_ij B_kj: dA = B dY^T, dB = A dY",
+    .n_in = 2,
+    .flags = GR_OP_STRIDED,
+    .reads = GR_READS_IN(0) | GR_READS_IN(1),
+    .infer = matmul_tn_infer,
+    .forward = {[GR_F32] = matmul_tn_forward, [GR_F64] = matmul_tn_forward},
+    .vjp = matmul_tn_vjp,
+    .flops = matmul_tn_flops,
+    .samples = matmul_tn_samples,
+};
+
+/* --- products of any rank --- */
 
 /* Stretches the batch axes of x to those of `batch`. */
 static gr_tensor *with_batch(gr_tensor *x, const gr_shape *batch)
@@ -167,7 +299,7 @@ static gr_tensor *batched_product(gr_tensor *a, gr_tensor *b)
         return gr__fail_at(gr_graph_of(a), GR_ERR_ARGUMENT, GR_HERE,
                            "matmul: cannot multiply %s by %s", gr_shape_text(gr_shape_of(a), ta),
                            gr_shape_text(gr_shape_of(b), tb));
-    return product(with_batch(a, &batch), with_batch(b, &batch));
+    return product(&matmul_op, with_batch(a, &batch), with_batch(b, &batch));
 }
 
 /* [..., m, k] times one [k, n]: the batch is more rows of one matrix. */
@@ -176,7 +308,7 @@ static gr_tensor *folded_product(gr_tensor *a, gr_tensor *b)
     gr_shape shape = *gr_shape_of(a);
     int64_t k = shape.dim[shape.rank - 1], rows = 1;
     for (int i = 0; i < shape.rank - 1; i++) rows *= shape.dim[i];
-    gr_tensor *y = product(gr_reshape(a, GR_SHAPE(rows, k)), b);
+    gr_tensor *y = product(&matmul_op, gr_reshape(a, GR_SHAPE(rows, k)), b);
     shape.dim[shape.rank - 1] = gr_shape_of(b)->dim[1];
     return gr__is_nil(y) ? y : gr_reshape(y, shape);
 }
@@ -201,7 +333,7 @@ static gr_tensor *any_product(gr_tensor *a, gr_tensor *b)
         s.rank--;
         return gr_reshape(y, s);
     }
-    if (ra < 2 || rb < 2 || (ra == 2 && rb == 2)) return product(a, b);
+    if (ra < 2 || rb < 2 || (ra == 2 && rb == 2)) return product(&matmul_op, a, b);
     if (rb == 2 && sa.dim[ra - 1] == sb.dim[0]) return folded_product(a, b);
     return batched_product(a, b);
 }
@@ -211,9 +343,10 @@ static gr_tensor *any_product(gr_tensor *a, gr_tensor *b)
  * float32 or float64, both alike. */
 gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b)
 {
-    if (!a || !b) return product(a, b);
+    if (!a || !b) return product(&matmul_op, a, b);
     gr_graph *g = gr_graph_of(a) ? gr_graph_of(a) : gr_graph_of(b);
-    if (gr__is_nil(a) || gr__is_nil(b) || gr_graph_of(a) != gr_graph_of(b)) return product(a, b);
+    if (gr__is_nil(a) || gr__is_nil(b) || gr_graph_of(a) != gr_graph_of(b))
+        return product(&matmul_op, a, b);
     gr_site_begin(g, GR_HERE);
     gr_tensor *y = any_product(a, b);
     gr_site_end(g);
@@ -265,9 +398,8 @@ static void linear_vjp(gr_pullback *p)
     int64_t out = gr_shape_of(w)->dim[0], in = gr_shape_of(w)->dim[1];
     int64_t rows = out ? gr_numel(dy) / out : in ? gr_numel(x) / in : 0;
     dy = gr_reshape(dy, GR_SHAPE(rows, out));
-    if (p->wants[0]) p->dx[0] = gr_reshape(product(dy, w), *gr_shape_of(x));
-    if (p->wants[1])
-        p->dx[1] = product(gr_transpose(dy, 0, 1), gr_reshape(x, GR_SHAPE(rows, in)));
+    if (p->wants[0]) p->dx[0] = gr_reshape(product(&matmul_op, dy, w), *gr_shape_of(x));
+    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, dy, gr_reshape(x, GR_SHAPE(rows, in)));
     if (p->n_in == 3 && p->wants[2])
         p->dx[2] = rows == 1 ? gr_reshape(dy, GR_SHAPE(out)) : gr_sum(dy, GR_AXES(0), false);
 }
@@ -275,11 +407,19 @@ static void linear_vjp(gr_pullback *p)
 static const gr_sample linear_samples[] = {
     {.name = "with bias", .in = {MAT(3, 4), MAT(2, 4), {.shape = {1, {2}}}}, .n_in = 3},
     {.name = "without bias", .in = {MAT(3, 4), MAT(2, 4)}, .n_in = 2},
-    {.name = "sequence", .in = {{.shape = {3, {2, 3, 4}}}, MAT(5, 4), {.shape = {1, {5}}}}, .n_in = 3},
+    {.name = "sequence",
+     .in = {{.shape = {3, {2, 3, 4}}}, MAT(5, 4), {.shape = {1, {5}}}},
+     .n_in = 3},
     {.name = "vector", .in = {{.shape = {1, {4}}}, MAT(5, 4), {.shape = {1, {5}}}}, .n_in = 3},
     {.name = "empty batch", .in = {MAT(0, 4), MAT(2, 4), {.shape = {1, {2}}}}, .n_in = 3},
-    {.name = "wrong width", .in = {MAT(3, 5), MAT(2, 4)}, .n_in = 2, .error = "does not suit a weight"},
-    {.name = "wrong bias", .in = {MAT(3, 4), MAT(2, 4), {.shape = {1, {3}}}}, .n_in = 3, .error = "bias [3]"},
+    {.name = "wrong width",
+     .in = {MAT(3, 5), MAT(2, 4)},
+     .n_in = 2,
+     .error = "does not suit a weight"},
+    {.name = "wrong bias",
+     .in = {MAT(3, 4), MAT(2, 4), {.shape = {1, {3}}}},
+     .n_in = 3,
+     .error = "bias [3]"},
     {0},
 };
 
@@ -305,4 +445,4 @@ gr_tensor *gr_linear(gr_tensor *x, gr_tensor *w, gr_tensor *b)
     return gr__apply(NULL, &linear_op, in, b ? 3 : 2, NULL, GR_HERE);
 }
 
-const gr_op *const gr__matmul_ops[] = {&matmul_op, &linear_op, NULL};
+const gr_op *const gr__matmul_ops[] = {&matmul_op, &matmul_nt_op, &matmul_tn_op, &linear_op, NULL};

@@ -181,6 +181,7 @@ static gr_tensor *mean_define(gr_tensor *const *x, int n, const void *attrs)
         return gr__fail_at(gr_graph_of(x[0]), GR_ERR_ARGUMENT, GR_HERE,
                            "mean: not defined for %s; use gr_cast", gr_dtype_name(gr_dtype_of(x[0])));
     gr_tensor *sum = gr_sum(x[0], a->axes, a->keepdim);
+    if (gr_numel(sum) == gr_numel(x[0])) return sum;
     return gr_scale(sum, (double)gr_numel(sum) / (double)gr_numel(x[0]));
 }
 
