@@ -6,6 +6,7 @@
 #include "spaces.h"
 
 enum {
+    TINY_WORK = 512,     /* multiplications that are not worth a look at how they are cut */
     SMALL_WORK = 32768,  /* multiplications that are not worth a plan */
     TASK_WORK = 1 << 21, /* and those that are worth a task of their own */
     TASKS = 16,          /* that a large product is cut into */
@@ -196,6 +197,12 @@ static bool is_small(const gr__product *p)
     return gr__gemm_entries(p) * (p->m * p->n * p->k) <= SMALL_WORK && !p->packed;
 }
 
+/* Whether it does not even need to be told of as a block. */
+static bool is_tiny(const gr__product *p)
+{
+    return !p->axes && p->m * p->n * p->k <= TINY_WORK && !p->packed && !p->finish && !has_dots(p);
+}
+
 static plan plan_product(const gr__product *p)
 {
     plan l = {.p = p,
@@ -266,6 +273,10 @@ static void run_tasks(void *ctx, int64_t begin, int64_t end)
 static void run_small(const gr__product *p)
 {
     const gr__gemm_kernels *kernels = kernels_of(p->dtype);
+    if (is_tiny(p)) {
+        kernels->tiny(p);
+        return;
+    }
     const bool dots = has_dots(p);
     for (int64_t i = 0, n = gr__gemm_entries(p); i < n; i++) {
         const gr__gemm_block block = block_of(p, i, 0, p->m, 0, p->n);

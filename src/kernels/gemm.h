@@ -73,6 +73,7 @@ typedef struct gr__gemm_kernels {
     int64_t columns; /* of a panel */
     void (*block)(const gr__gemm_block *p);
     void (*dot)(const gr__gemm_block *p); /* both dense along k, few rows or columns */
+    void (*tiny)(const gr__product *p);   /* of no batch; as block would, at once */
     /* columns [first, first + columns) of b [k,n] */
     void (*pack)(const gr__matrix *b, int64_t k, int64_t n, int64_t first, void *panel);
 } gr__gemm_kernels;

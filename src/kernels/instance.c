@@ -14,6 +14,7 @@
 #include "gemm_dot_real.c"
 #include "gemm_pack_real.c"
 #include "gemm_real.c"
+#include "gemm_tiny_real.c"
 #include "index_real.c"
 #include "pool_real.c"
 #include "recurrent_real.c"
@@ -34,7 +35,7 @@
 extern const gr__kernels INSTANCE;
 
 const gr__kernels INSTANCE = {
-    .gemm = {GEMM_COLUMNS, gemm_block, gemm_dot, gemm_pack},
+    .gemm = {GEMM_COLUMNS, gemm_block, gemm_dot, gemm_tiny, gemm_pack},
     .finite = finite,
     .sum = reduce_sum,
     .max = reduce_max,

@@ -71,7 +71,7 @@ static bool sizes_fit(const gr_shape *s)
 /* Y = A B where A and B are the inputs, or what they are when turned. */
 static bool product_infer(gr_infer *c, bool turn_a, bool turn_b)
 {
-    const gr_shape *a = gr_shape_of(c->in[0]), *b = gr_shape_of(c->in[1]);
+    const gr_shape *a = c->in[0]->shape, *b = c->in[1]->shape;
     const int r = a->rank, row = r - 2, column = r - 1;
     bool fit = r >= 2 && b->rank == r &&
                a->dim[turn_a ? row : column] == b->dim[turn_b ? column : row];
@@ -79,7 +79,7 @@ static bool product_infer(gr_infer *c, bool turn_a, bool turn_b)
     if (!fit)
         return gr_infer_fail(c, "cannot multiply %s%s by %s%s", gr_infer_shape(c, 0),
                              turn_a ? "^T" : "", gr_infer_shape(c, 1), turn_b ? "^T" : "");
-    if (gr_dtype_of(c->in[0]) != gr_dtype_of(c->in[1]))
+    if (c->in[0]->dtype != c->in[1]->dtype)
         return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
                              gr_dtype_name(gr_dtype_of(c->in[1])));
     if (!sizes_fit(a) || !sizes_fit(b)) return gr_infer_fail(c, "a size is above 2^31");
@@ -106,11 +106,16 @@ static gr_status product_forward(gr_exec *e, bool turn_a, bool turn_b)
                            .k = a->shape->dim[turn_a ? r - 2 : r - 1],
                            .a = matrix_of(a, turn_a),
                            .b = matrix_of(b, turn_b),
+                           .packed = NULL,
+                           .add = NULL,
+                           .add_row = 0,
                            .c = e->out[0].data,
                            .axes = r - 2,
                            .sizes = y->dim,
                            .a_strides = a->strides,
-                           .b_strides = b->strides};
+                           .b_strides = b->strides,
+                           .finish = NULL,
+                           .finish_ctx = NULL}; /* in full: clearing takes longer */
     return run_product(e, &p);
 }
 
@@ -357,21 +362,21 @@ gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b)
 
 static bool linear_infer(gr_infer *c)
 {
-    const gr_shape *x = gr_shape_of(c->in[0]), *w = gr_shape_of(c->in[1]);
+    const gr_shape *x = c->in[0]->shape, *w = c->in[1]->shape;
     if (x->rank < 1 || w->rank != 2 || x->dim[x->rank - 1] != w->dim[1])
         return gr_infer_fail(c, "x %s does not suit a weight of [out,in] = %s",
                              gr_infer_shape(c, 0), gr_infer_shape(c, 1));
     if (c->n_in == 3) {
-        const gr_shape *b = gr_shape_of(c->in[2]);
+        const gr_shape *b = c->in[2]->shape;
         if (b->rank != 1 || b->dim[0] != w->dim[0])
             return gr_infer_fail(c, "bias %s does not suit a weight of [out,in] = %s",
                                  gr_infer_shape(c, 2), gr_infer_shape(c, 1));
     }
     for (int i = 1; i < c->n_in; i++)
-        if (gr_dtype_of(c->in[i]) != c->dtype[0])
+        if ((gr_dtype)c->in[i]->dtype != c->dtype[0])
             return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
                                  gr_dtype_name(gr_dtype_of(c->in[i])));
-    if (gr_numel(c->in[0]) > INT32_MAX || !sizes_fit(w))
+    if (c->in[0]->numel > INT32_MAX || !sizes_fit(w))
         return gr_infer_fail(c, "a size is above 2^31");
     c->shape[0].dim[x->rank - 1] = w->dim[0];
     return true;
@@ -387,19 +392,36 @@ static gr_status linear_forward(gr_exec *e)
                            .k = in,
                            .a = {e->in[0].data, in, 1},
                            .b = {e->in[1].data, 1, in},
+                           .packed = NULL,
                            .add = e->n_in == 3 ? e->in[2].data : NULL,
-                           .c = e->out[0].data};
+                           .add_row = 0,
+                           .c = e->out[0].data,
+                           .axes = 0,
+                           .sizes = NULL,
+                           .a_strides = NULL,
+                           .b_strides = NULL,
+                           .finish = NULL,
+                           .finish_ctx = NULL};
     return run_product(e, &p);
+}
+
+/* Of any rank, as the rows of one matrix. */
+static gr_tensor *as_rows(gr_tensor *x, int64_t rows, int64_t columns)
+{
+    return x->shape->rank == 2 ? x : gr_reshape(x, GR_SHAPE(rows, columns));
 }
 
 static void linear_vjp(gr_pullback *p)
 {
-    gr_tensor *x = p->x[0], *w = p->x[1], *dy = p->dy[0];
-    int64_t out = gr_shape_of(w)->dim[0], in = gr_shape_of(w)->dim[1];
-    int64_t rows = out ? gr_numel(dy) / out : in ? gr_numel(x) / in : 0;
-    dy = gr_reshape(dy, GR_SHAPE(rows, out));
-    if (p->wants[0]) p->dx[0] = gr_reshape(product(&matmul_op, dy, w), *gr_shape_of(x));
-    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, dy, gr_reshape(x, GR_SHAPE(rows, in)));
+    gr_tensor *x = p->x[0], *w = p->x[1];
+    const int64_t out = w->shape->dim[0], in = w->shape->dim[1];
+    const int64_t rows = out ? p->dy[0]->numel / out : in ? x->numel / in : 0;
+    gr_tensor *dy = as_rows(p->dy[0], rows, out);
+    if (p->wants[0]) {
+        gr_tensor *dx = product(&matmul_op, dy, w);
+        p->dx[0] = x->shape->rank == 2 ? dx : gr_reshape(dx, *x->shape);
+    }
+    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, dy, as_rows(x, rows, in));
     if (p->n_in == 3 && p->wants[2])
         p->dx[2] = rows == 1 ? gr_reshape(dy, GR_SHAPE(out)) : gr_sum(dy, GR_AXES(0), false);
 }
