@@ -3,7 +3,7 @@
  *   Y = A B          dA = dY B^T         dB = A^T dY        matmul
  *   Y = A B^T        dA = dY B           dB = dY^T A        matmul_nt
  *   Y = A^T B        dA = B dY^T         dB = A dY          matmul_tn
- *   Y = X W^T + b    dX = dY W           dW = dY^T X        db = sum over rows of dY
+ *   Y = X W^T + b    dX = dY W           dW = dY^T X        db = sum over rows of dY: linear_grad
  *
  * The three products are each other's backward. A transposed operand is read as it lies, with its
  * strides swapped.
@@ -12,6 +12,7 @@
 #include "bf16.h"
 #include "family.h"
 #include "gemm.h"
+#include "kernels.h"
 
 #include <string.h>
 
@@ -411,6 +412,21 @@ static gr_tensor *as_rows(gr_tensor *x, int64_t rows, int64_t columns)
     return x->shape->rank == 2 ? x : gr_reshape(x, GR_SHAPE(rows, columns));
 }
 
+static const gr_op linear_grad_op;
+
+/* dW and db as one node where they are small; else the sum is left to those who make its terms. */
+static void params_vjp(gr_pullback *p, gr_tensor *dy, gr_tensor *x)
+{
+    const bool wants_b = p->n_in == 3 && p->wants[2];
+    if (p->wants[1] && wants_b && (dy->flags & GR__LITTLE)) {
+        p->dx[1] = product(&linear_grad_op, dy, x);
+        p->dx[2] = gr_output(p->dx[1], 1);
+        return;
+    }
+    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, dy, x);
+    if (wants_b) p->dx[2] = gr_sum(dy, GR_AXES(0), false);
+}
+
 static void linear_vjp(gr_pullback *p)
 {
     gr_tensor *x = p->x[0], *w = p->x[1];
@@ -421,9 +437,7 @@ static void linear_vjp(gr_pullback *p)
         gr_tensor *dx = product(&matmul_op, dy, w);
         p->dx[0] = x->shape->rank == 2 ? dx : gr_reshape(dx, *x->shape);
     }
-    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, dy, as_rows(x, rows, in));
-    if (p->n_in == 3 && p->wants[2])
-        p->dx[2] = rows == 1 ? gr_reshape(dy, GR_SHAPE(out)) : gr_sum(dy, GR_AXES(0), false);
+    params_vjp(p, dy, as_rows(x, rows, in));
 }
 
 static const gr_sample linear_samples[] = {
@@ -460,6 +474,71 @@ static const gr_op linear_op = {
     .samples = linear_samples,
 };
 
+/* --- what backward of linear gives its parameters --- */
+
+static bool linear_grad_infer(gr_infer *c)
+{
+    if (!product_infer(c, true, false)) return false;
+    if (c->in[0]->shape->rank != 2) return gr_infer_fail(c, "expected matrices");
+    c->shape[1] = (gr_shape){1, {c->shape[0].dim[0]}};
+    return true;
+}
+
+static gr_status linear_grad_forward(gr_exec *e)
+{
+    const gr_value *dy = &e->in[0], *db = &e->out[1];
+    if (dy->shape->dim[0] == 1) { /* the sum of one row */
+        memcpy(db->data, dy->data, (size_t)dy->shape->dim[1] * gr_dtype_size(dy->dtype));
+        return product_forward(e, true, false);
+    }
+    gr__reduction r = gr__reduction_of(dy, 1);
+    double *scratch = gr_exec_scratch(e, (size_t)gr__reduction_scratch(&r) * sizeof *scratch + 1);
+    if (!scratch) return GR_ERR_MEMORY;
+    gr__kernels_for(dy->dtype)->sum(&r, db->data, scratch);
+    return product_forward(e, true, false);
+}
+
+/* With the cotangents V of dW and c of db, dy moves as linear does and x as its backward. */
+static void linear_grad_vjp(gr_pullback *p)
+{
+    gr_tensor *dy = p->x[0], *x = p->x[1], *v = p->dy[0], *c = p->dy[1];
+    if (p->wants[0]) p->dx[0] = v ? gr_linear(x, v, c) : gr_expand(c, *gr_shape_of(dy));
+    if (p->wants[1] && v) p->dx[1] = product(&matmul_op, dy, v);
+}
+
+static const gr_sample linear_grad_samples[] = {
+    {.name = "matrices", .in = {MAT(4, 3), MAT(4, 2)}, .n_in = 2},
+    {.name = "one row", .in = {MAT(1, 3), MAT(1, 2)}, .n_in = 2},
+    {.name = "no row", .in = {MAT(0, 3), MAT(0, 2)}, .n_in = 2},
+    {.name = "empty", .in = {MAT(4, 0), MAT(4, 2)}, .n_in = 2},
+    {.name = "mismatch",
+     .in = {MAT(2, 3), MAT(3, 5)},
+     .n_in = 2,
+     .error = "cannot multiply [2,3]^T by [3,5]"},
+    {.name = "batch",
+     .in = {{.shape = {3, {2, 4, 3}}}, {.shape = {3, {2, 4, 2}}}},
+     .n_in = 2,
+     .error = "expected matrices"},
+    {0},
+};
+
+static const gr_op linear_grad_op = {
+    .name = "linear_grad",
+    .family = "matmul",
+    .formula = "dW = dY^T X, db = sum over rows of dY, the backward of linear by W and b",
+    .derivation =
+        "with V and c for the cotangents of dW and db: dW_ij = sum_r dY_ri X_rj and db_i = "
+        "sum_r dY_ri, so that of dY is X V^T + c and that of X is dY V",
+    .n_in = 2,
+    .n_out = 2,
+    .reads = GR_READS_IN(0) | GR_READS_IN(1),
+    .infer = linear_grad_infer,
+    .forward = {[GR_F32] = linear_grad_forward, [GR_F64] = linear_grad_forward},
+    .vjp = linear_grad_vjp,
+    .flops = matmul_tn_flops,
+    .samples = linear_grad_samples,
+};
+
 /* x w^T + b for x [..., in], w [out, in], b [out] or NULL: PyTorch's functional.linear. */
 gr_tensor *gr_linear(gr_tensor *x, gr_tensor *w, gr_tensor *b)
 {
@@ -467,4 +546,5 @@ gr_tensor *gr_linear(gr_tensor *x, gr_tensor *w, gr_tensor *b)
     return gr__apply(NULL, &linear_op, in, b ? 3 : 2, NULL, GR_HERE);
 }
 
-const gr_op *const gr__matmul_ops[] = {&matmul_op, &matmul_nt_op, &matmul_tn_op, &linear_op, NULL};
+const gr_op *const gr__matmul_ops[] = {&matmul_op, &matmul_nt_op,   &matmul_tn_op,
+                                       &linear_op, &linear_grad_op, NULL};
