@@ -146,7 +146,7 @@ gr__conv_job gr__conv_plan(const gr__conv *c, gr__conv_kind kind, gr_dtype dtype
     };
     gr__conv_job job = {.c = *c, .kind = kind, .dtype = dtype, .pitch = c->w.out + c->w.reach};
     plan[kind](&job);
-    gr__winograd_plan(&job);
+    if (!gr__winograd_plan(&job)) gr__lanes_plan(&job);
     return job;
 }
 
@@ -162,7 +162,7 @@ static void image_offsets(gr__conv_job *job)
             for (int64_t kw = 0; kw < w->taps; kw++) {
                 int64_t plane = (c * h->planes + kh % h->planes) * w->planes + kw % w->planes;
                 int64_t row = kh * h->dilation / h->stride, column = kw * w->dilation / w->stride;
-                *to++ = plane * job->plane + row * job->pitch + column;
+                *to++ = (plane * job->plane + row * job->pitch + column) * job->lanes;
             }
 }
 
@@ -173,19 +173,19 @@ static void weight_grad_offsets(gr__conv_job *job)
     for (int64_t i = used; i < job->offset_count; i++) job->offset[i] = 0;
 }
 
-/* For each plane (a, b) of dx its taps, of every out channel, in dy. */
+/* For each plane (a, b) of dx its taps, of every out channel, in dy: rows of taps are outermost. */
 static void gradient_offsets(gr__conv_job *job)
 {
     const gr__conv_axis *h = &job->c.h, *w = &job->c.w;
     int64_t *to = job->offset, origin = w->reach + h->reach * job->pitch;
     for (int64_t a = 0; a < h->planes; a++)
         for (int64_t b = 0; b < w->planes; b++)
-            for (int64_t o = 0; o < job->c.out; o++)
-                for (int64_t kh = a; kh < h->taps; kh += h->planes)
+            for (int64_t kh = a; kh < h->taps; kh += h->planes)
+                for (int64_t o = 0; o < job->c.out; o++)
                     for (int64_t kw = b; kw < w->taps; kw += w->planes) {
                         int64_t row = kh * h->dilation / h->stride;
                         int64_t column = kw * w->dilation / w->stride;
-                        *to++ = o * job->plane + origin - row * job->pitch - column;
+                        *to++ = (o * job->plane + origin - row * job->pitch - column) * job->lanes;
                     }
 }
 
@@ -273,7 +273,7 @@ static void run_input_grad(running *r)
 
 static void run_weight_grad(running *r)
 {
-    run(r, weight_grad_offsets, 2, r->job->run);
+    run(r, weight_grad_offsets, r->job->in_lanes ? 0 : 2, r->job->run);
     if (r->job->chunks != 1)
         gr__parallel_for(weights_of(&r->job->c), GR__CONV_WORK / 16, finish_range, r);
 }
@@ -295,6 +295,9 @@ void gr__conv_run(gr__conv_job *job, const void *a, const void *b, const void *b
         if (!job->exceptional) return;
         job->exceptional = false;
     }
-    running r = {job, &gr__kernels_for(job->dtype)->conv[job->kind], lay_out(job, scratch)};
+    const gr__kernels *k = gr__kernels_for(job->dtype);
+    job->lanes = job->in_lanes ? k->conv_lanes : 1;
+    running r = {job, job->in_lanes ? &k->conv_in_lanes[job->kind] : &k->conv[job->kind],
+                 lay_out(job, scratch)};
     run_kind[job->kind](&r);
 }

@@ -11,6 +11,7 @@
  *
  * The `reach` columns at the end of each row are no results: they are dropped, or masked.
  *
+ * Groups of small images lie in the lanes of vectors: conv_lanes.c.
  * In float32 most convolutions with 3x3 weights go another way, by Winograd's algorithm:
  * conv_winograd.c.
  */
@@ -101,6 +102,8 @@ typedef struct gr__conv_job {
     int64_t plane;              /* elements of a plane of a piece */
     int64_t tasks, task_work;   /* multiply-adds of a task */
     bool exceptional;           /* w holds Inf or NaN: dx takes the plain loops */
+    bool in_lanes;              /* images lie in the lanes: conv_lanes.c */
+    int64_t lanes;              /* elements between neighbours of a plane: 1, or the lanes */
 
     /* dw: batch * bands pieces in chunks, each a partial sum; out channels in splits */
     int64_t chunks, per_chunk, splits, split_rows;

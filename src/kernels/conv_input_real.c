@@ -33,8 +33,8 @@ static void pack_input_channel(gr__conv_job *job, int64_t g, int64_t i)
             t = next_plane(c, &t, a, b);
             REAL *to = packed_at(packed + c->in * c->out * t.before, c->in, i, c->out * t.h * t.w,
                                  &step);
-            for (int64_t o = 0; o < c->out; o++)
-                for (int64_t kh = a; kh < c->h.taps; kh += c->h.planes)
+            for (int64_t kh = a; kh < c->h.taps; kh += c->h.planes)
+                for (int64_t o = 0; o < c->out; o++)
                     for (int64_t kw = b; kw < c->w.taps; kw += c->w.planes, to += step) {
                         *to = w[o * c->in * taps + kh * c->w.taps + kw];
                         odd += *to * 0;

@@ -59,6 +59,10 @@ static inline void *take(char **scratch, int64_t bytes)
     return taken;
 }
 
+/* --- conv_lanes.c --- */
+
+bool gr__lanes_plan(gr__conv_job *job); /* false: not for this convolution */
+
 /* --- conv_winograd.c --- */
 
 bool gr__winograd_plan(gr__conv_job *job); /* false: not for this convolution, or slower */

@@ -27,6 +27,7 @@
 #include "attention_base_real.c"
 #include "attention_grad_real.c"
 #include "attention_real.c"
+#include "conv_lanes_real.c"
 #include "cross_entropy_real.c"
 #include "patches_real.c"
 #include "standardize_channels_real.c"
@@ -68,6 +69,13 @@ const gr__kernels INSTANCE = {
             [GR__CONV_FORWARD] = {forward_prepare, forward_task, NULL},
             [GR__CONV_INPUT_GRAD] = {input_grad_prepare, input_grad_task, input_grad_plain},
             [GR__CONV_WEIGHT_GRAD] = {weight_grad_prepare, weight_grad_task, weight_grad_finish},
+        },
+    .conv_lanes = VEC_LANES,
+    .conv_in_lanes =
+        {
+            [GR__CONV_FORWARD] = {forward_prepare, lanes_forward_task, NULL},
+            [GR__CONV_INPUT_GRAD] = {input_grad_prepare, lanes_input_grad_task, input_grad_plain},
+            [GR__CONV_WEIGHT_GRAD] = {NULL, lanes_weight_grad_task, weight_grad_finish},
         },
     .winograd =
         {

@@ -63,6 +63,9 @@ typedef struct gr__kernels {
     void (*scatter_rows)(gr__rows *r);
     /* conv_base_real.c, conv_input_real.c, conv_weight_real.c */
     gr__conv_kernels conv[GR__CONV_KINDS];
+    /* conv_lanes_real.c: so many images at a time */
+    int64_t conv_lanes;
+    gr__conv_kernels conv_in_lanes[GR__CONV_KINDS];
     /* conv_winograd_tasks_real.c */
     gr__winograd_kernels winograd[GR__CONV_KINDS];
     /* recurrent_real.c */

@@ -21,12 +21,16 @@ typedef struct conv_case {
     const char *name;
     int batch, groups, in, out; /* channels are those of one group */
     axis h, w;
-    bool winograd[GR__CONV_KINDS];
+    bool winograd[GR__CONV_KINDS], lanes[GR__CONV_KINDS];
 } conv_case;
 
 #define ALL              \
     {                    \
         true, true, true \
+    }
+#define NOT_DX            \
+    {                     \
+        true, false, true \
     }
 #define NONE                \
     {                       \
@@ -34,34 +38,45 @@ typedef struct conv_case {
     }
 
 static const conv_case cases[] = {
-    {"padding 1", 2, 1, 16, 16, {9, 3, 1, 1, 1}, {11, 3, 1, 1, 1}, ALL},
-    {"no padding", 3, 1, 16, 32, {10, 3, 1, 0, 1}, {7, 3, 1, 0, 1}, ALL},
-    {"padding 2", 1, 1, 13, 14, {6, 3, 1, 2, 1}, {5, 3, 1, 2, 1}, ALL},
-    {"padding 0 and 2", 2, 1, 24, 30, {8, 3, 1, 0, 1}, {9, 3, 1, 2, 1}, ALL},
-    {"padding 2 and 1", 1, 1, 45, 12, {23, 3, 1, 2, 1}, {5, 3, 1, 1, 1}, ALL},
-    {"tiles of four", 9, 1, 31, 47, {2, 3, 1, 1, 1}, {2, 3, 1, 1, 1}, ALL},
-    {"one pixel", 5, 1, 14, 13, {1, 3, 1, 1, 1}, {1, 3, 1, 1, 1}, ALL},
-    {"one pixel of result", 5, 1, 14, 13, {3, 3, 1, 0, 1}, {3, 3, 1, 0, 1}, ALL},
-    {"a row", 2, 1, 16, 16, {1, 3, 1, 1, 1}, {37, 3, 1, 1, 1}, ALL},
-    {"a column", 2, 1, 16, 16, {37, 3, 1, 1, 1}, {1, 3, 1, 1, 1}, ALL},
-    {"blocks of images", 40, 1, 32, 16, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, ALL},
-    {"blocks of rows", 1, 1, 16, 16, {66, 3, 1, 1, 1}, {70, 3, 1, 1, 1}, ALL},
-    {"panels", 3, 1, 180, 200, {5, 3, 1, 1, 1}, {4, 3, 1, 1, 1}, ALL},
-    {"panels of dw alone", 4, 1, 100, 90, {4, 3, 1, 1, 1}, {4, 3, 1, 1, 1}, ALL},
-    {"stride 2", 2, 1, 16, 24, {13, 3, 2, 1, 1}, {10, 3, 2, 0, 1}, {true, false, true}},
-    {"stride 2, padding 2", 3, 1, 30, 13, {6, 3, 2, 2, 1}, {7, 3, 2, 2, 1}, ALL},
-    {"stride 2, one row", 2, 1, 16, 16, {1, 3, 2, 1, 1}, {19, 3, 2, 1, 1}, {true, false, true}},
-    {"stride 2, panels", 9, 1, 330, 360, {5, 3, 2, 1, 1}, {4, 3, 2, 1, 1}, ALL},
-    {"one tile", 1, 1, 32, 32, {4, 3, 1, 1, 1}, {4, 3, 1, 1, 1}, {false, false, true}},
-    {"few channels", 2, 1, 3, 16, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE},
-    {"lanes half empty", 2, 1, 17, 17, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE},
-    {"padding 3", 2, 1, 16, 16, {6, 3, 1, 3, 1}, {6, 3, 1, 1, 1}, NONE},
-    {"stride", 2, 1, 16, 16, {9, 3, 2, 1, 1}, {9, 3, 1, 1, 1}, NONE},
-    {"dilation", 2, 1, 16, 16, {9, 3, 1, 1, 1}, {9, 3, 1, 1, 2}, NONE},
-    {"groups", 2, 2, 16, 16, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE},
-    {"other taps", 2, 1, 16, 16, {8, 3, 1, 1, 1}, {8, 5, 1, 2, 1}, NONE},
-    {"no images", 0, 1, 16, 16, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE},
-    {"only padding", 2, 1, 16, 16, {0, 3, 1, 2, 1}, {8, 3, 1, 1, 1}, NONE},
+    {"padding 1", 2, 1, 16, 16, {9, 3, 1, 1, 1}, {11, 3, 1, 1, 1}, ALL, NONE},
+    {"no padding", 3, 1, 16, 32, {10, 3, 1, 0, 1}, {7, 3, 1, 0, 1}, ALL, NONE},
+    {"padding 2", 1, 1, 13, 14, {6, 3, 1, 2, 1}, {5, 3, 1, 2, 1}, ALL, NONE},
+    {"padding 0 and 2", 2, 1, 24, 30, {8, 3, 1, 0, 1}, {9, 3, 1, 2, 1}, ALL, NONE},
+    {"padding 2 and 1", 1, 1, 45, 12, {23, 3, 1, 2, 1}, {5, 3, 1, 1, 1}, ALL, NONE},
+    {"tiles of four", 9, 1, 31, 47, {2, 3, 1, 1, 1}, {2, 3, 1, 1, 1}, ALL, NONE},
+    {"one pixel", 5, 1, 14, 13, {1, 3, 1, 1, 1}, {1, 3, 1, 1, 1}, ALL, NONE},
+    {"one pixel of result", 5, 1, 14, 13, {3, 3, 1, 0, 1}, {3, 3, 1, 0, 1}, ALL, NONE},
+    {"a row", 2, 1, 16, 16, {1, 3, 1, 1, 1}, {37, 3, 1, 1, 1}, ALL, NONE},
+    {"a column", 2, 1, 16, 16, {37, 3, 1, 1, 1}, {1, 3, 1, 1, 1}, ALL, NONE},
+    {"blocks of images", 40, 1, 32, 16, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, ALL, NONE},
+    {"blocks of rows", 1, 1, 16, 16, {66, 3, 1, 1, 1}, {70, 3, 1, 1, 1}, ALL, NONE},
+    {"panels", 3, 1, 180, 200, {5, 3, 1, 1, 1}, {4, 3, 1, 1, 1}, ALL, NONE},
+    {"panels of dw alone", 4, 1, 100, 90, {4, 3, 1, 1, 1}, {4, 3, 1, 1, 1}, ALL, NONE},
+    {"stride 2", 2, 1, 16, 24, {13, 3, 2, 1, 1}, {10, 3, 2, 0, 1}, NOT_DX, NONE},
+    {"stride 2, padding 2", 3, 1, 30, 13, {6, 3, 2, 2, 1}, {7, 3, 2, 2, 1}, ALL, NONE},
+    {"stride 2, one row", 2, 1, 16, 16, {1, 3, 2, 1, 1}, {19, 3, 2, 1, 1}, NOT_DX, NONE},
+    {"stride 2, panels", 9, 1, 330, 360, {5, 3, 2, 1, 1}, {4, 3, 2, 1, 1}, ALL, NONE},
+    {"one tile", 1, 1, 32, 32, {4, 3, 1, 1, 1}, {4, 3, 1, 1, 1}, {false, false, true}, NONE},
+    {"few channels", 2, 1, 3, 16, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE, NONE},
+    {"lanes half empty", 2, 1, 17, 17, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE, NONE},
+    {"padding 3", 2, 1, 16, 16, {6, 3, 1, 3, 1}, {6, 3, 1, 1, 1}, NONE, NONE},
+    {"stride", 2, 1, 16, 16, {9, 3, 2, 1, 1}, {9, 3, 1, 1, 1}, NONE, NONE},
+    {"dilation", 2, 1, 16, 16, {9, 3, 1, 1, 1}, {9, 3, 1, 1, 2}, NONE, NONE},
+    {"groups", 2, 2, 16, 16, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE, NONE},
+    {"other taps", 2, 1, 16, 16, {8, 3, 1, 1, 1}, {8, 5, 1, 2, 1}, NONE, NONE},
+    {"no images", 0, 1, 16, 16, {8, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE, NONE},
+    {"only padding", 2, 1, 16, 16, {0, 3, 1, 2, 1}, {8, 3, 1, 1, 1}, NONE, NONE},
+    {"many images", 48, 1, 2, 3, {9, 5, 1, 2, 1}, {7, 5, 1, 2, 1}, NONE, ALL},
+    {"a group not full", 57, 1, 6, 9, {8, 5, 1, 0, 1}, {6, 3, 1, 0, 1}, NONE, ALL},
+    {"many images, dilation", 48, 2, 3, 2, {9, 3, 1, 2, 2}, {8, 2, 1, 1, 3}, NONE, ALL},
+    {"many images, far taps", 48, 1, 2, 2, {2, 5, 1, 4, 2}, {3, 3, 1, 1, 1}, NONE, ALL},
+    {"many images, padding 3", 48, 1, 2, 2, {4, 3, 1, 3, 1}, {5, 3, 1, 1, 1}, NONE, NOT_DX},
+    {"many images, 1x1", 48, 1, 5, 11, {5, 1, 1, 0, 1}, {4, 1, 1, 0, 1}, NONE, ALL},
+    {"chunks of groups", 275, 1, 2, 3, {3, 2, 1, 0, 1}, {3, 2, 1, 1, 1}, NONE, ALL},
+    {"many images, stride", 48, 1, 2, 2, {9, 3, 2, 1, 1}, {8, 3, 1, 1, 1}, NONE, NONE},
+    {"two groups of images", 32, 1, 2, 2, {9, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE, NONE},
+    {"a group near empty", 50, 1, 2, 2, {9, 3, 1, 1, 1}, {8, 3, 1, 1, 1}, NONE, NONE},
+    {"large images", 48, 1, 2, 2, {90, 3, 1, 1, 1}, {40, 3, 1, 1, 1}, NONE, NONE},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -198,6 +213,18 @@ START_TEST(winograd_is_for_3x3_of_many_channels_in_float32)
 }
 END_TEST
 
+START_TEST(many_small_images_lie_in_lanes)
+{
+    for (int k = 0; k < CASES; k++)
+        for (int kind = 0; kind < GR__CONV_KINDS; kind++) {
+            gr__conv c = conv_of(&cases[k]);
+            bool got = gr__conv_plan(&c, (gr__conv_kind)kind, GR_F32).in_lanes;
+            ck_assert_msg(got == cases[k].lanes[kind], "%s, %s: expected %d, got %d", cases[k].name,
+                          kind_names[kind], cases[k].lanes[kind], got);
+        }
+}
+END_TEST
+
 START_TEST(small_images_get_small_tiles)
 {
     static const int sizes[][2] = {{1, 2}, {2, 2}, {3, 4}, {4, 4}, {7, 4}, {32, 4}};
@@ -245,30 +272,71 @@ START_TEST(values_match_plain_loops)
 }
 END_TEST
 
-START_TEST(a_bias_is_added_to_each_channel)
-{
-    gr__conv c = conv_of(&cases[3]);
-    data d = data_new(&c, false);
-    float bias[30];
-    for (int i = 0; i < 30; i++) bias[i] = uniform();
-    float *plain = run_kind(&d, GR__CONV_FORWARD);
-    float *got = run(&c, GR__CONV_FORWARD, GR_F32, d.v[X], d.v[W], bias, d.n[Y]);
-    for (int64_t i = 0, image = c.h.out * c.w.out; i < d.n[Y]; i++)
-        ck_assert_msg(got[i] == plain[i] + bias[i / image % 30], "%lld: expected %.9g, got %.9g",
-                      (long long)i, plain[i] + bias[i / image % 30], got[i]);
-    free(plain), free(got);
-    data_free(&d);
-}
-END_TEST
-
-/* --- images beyond those whose tiles are kept at a time --- */
-
 static double *doubled(const float *v, int64_t n)
 {
     double *d = malloc((size_t)n * sizeof *d + 1);
     for (int64_t i = 0; i < n; i++) d[i] = v[i];
     return d;
 }
+
+/* All kinds in float64, whose sums are exact but for 1e-14 of what is added. */
+static void check_doubles(const data *d, const char *name, double *const *of)
+{
+    for (int kind = 0; kind < GR__CONV_KINDS; kind++) {
+        const int t = result[kind];
+        double *got = run(&d->c, (gr__conv_kind)kind, GR_F64, of[operand[kind][0]],
+                          of[operand[kind][1]], NULL, d->n[t]);
+        for (int64_t i = 0; i < d->n[t]; i++)
+            if (!(fabs(got[i] - d->exact[t][i]) <= 1e-14 * d->sizes[t][i]))
+                ck_abort_msg("%s (%s): %s[%lld]: expected %.17g, got %.17g", name, gr__isa_name(),
+                             kind_names[kind], (long long)i, d->exact[t][i], got[i]);
+        free(got);
+    }
+}
+
+START_TEST(doubles_match_plain_loops)
+{
+    for (int k = 0; k < CASES; k++) {
+        gr__conv c = conv_of(&cases[k]);
+        data d = data_new(&c, true);
+        double *of[TENSORS];
+        for (int t = 0; t < TENSORS; t++) of[t] = doubled(d.v[t], d.n[t]);
+        for (int i = 0; i < ISAS; i++)
+            if (gr__kernels_force(isas[i])) check_doubles(&d, cases[k].name, of);
+        for (int t = 0; t < TENSORS; t++) free(of[t]);
+        data_free(&d);
+    }
+    gr__kernels_force(NULL);
+}
+END_TEST
+
+enum { BIASES = 48 };
+
+static void check_bias(const conv_case *k, const float *bias)
+{
+    gr__conv c = conv_of(k);
+    data d = data_new(&c, false);
+    float *plain = run_kind(&d, GR__CONV_FORWARD);
+    float *got = run(&c, GR__CONV_FORWARD, GR_F32, d.v[X], d.v[W], bias, d.n[Y]);
+    for (int64_t i = 0, image = c.h.out * c.w.out; i < d.n[Y]; i++) {
+        const float expected = plain[i] + bias[i / image % (c.groups * c.out)];
+        ck_assert_msg(got[i] == expected, "%s: %lld: expected %.9g, got %.9g", k->name,
+                      (long long)i, expected, got[i]);
+    }
+    free(plain), free(got);
+    data_free(&d);
+}
+
+START_TEST(a_bias_is_added_to_each_channel)
+{
+    float bias[BIASES];
+    for (int i = 0; i < BIASES; i++) bias[i] = uniform();
+    for (int k = 0; k < CASES; k++)
+        if (cases[k].groups * cases[k].out <= BIASES) check_bias(&cases[k], bias);
+}
+END_TEST
+
+/* --- images beyond those whose tiles are kept at a time --- */
 
 START_TEST(rounds_of_images_make_one_sum)
 {
@@ -372,6 +440,62 @@ START_TEST(odd_values_reach_what_they_should_and_nothing_else)
 }
 END_TEST
 
+/* A kind of one image after the other, which do not lie in lanes; dw is their sum. */
+static float *one_by_one(const data *d, gr__conv_kind kind)
+{
+    const int t = result[kind], left = operand[kind][0], right = operand[kind][1];
+    float *all = calloc((size_t)d->n[t] + 1, sizeof *all);
+    gr__conv c = d->c;
+    c.batch = 1;
+    for (int64_t n = 0; n < d->c.batch; n++) {
+        int64_t step[TENSORS];
+        for (int i = 0; i < TENSORS; i++) step[i] = i == W ? 0 : d->n[i] / d->c.batch;
+        const int64_t size = t == W ? d->n[W] : step[t];
+        float *one = run(&c, kind, GR_F32, d->v[left] + n * step[left],
+                         d->v[right] + n * step[right], NULL, size);
+        for (int64_t i = 0; i < size; i++) all[n * step[t] + i] += one[i];
+        free(one);
+    }
+    return all;
+}
+
+static void check_odd_image(data *d, const char *name, int t, int64_t place, float value)
+{
+    const float keep = d->v[t][place];
+    d->v[t][place] = value;
+    for (int kind = 0; kind < GR__CONV_KINDS; kind++) {
+        float *expected = one_by_one(d, (gr__conv_kind)kind),
+              *got = run_kind(d, (gr__conv_kind)kind);
+        for (int64_t i = 0; i < d->n[result[kind]]; i++)
+            if (class_of(got[i]) != class_of(expected[i]))
+                ck_abort_msg("%s (%s): %s[%lld]: expected %g, got %g", name, gr__isa_name(),
+                             kind_names[kind], (long long)i, (double)expected[i], (double)got[i]);
+        free(expected), free(got);
+    }
+    d->v[t][place] = keep;
+}
+
+static void check_odd_images(void)
+{
+    for (int k = 0; k < CASES; k++) {
+        if (!cases[k].lanes[GR__CONV_FORWARD]) continue;
+        gr__conv c = conv_of(&cases[k]);
+        data d = data_new(&c, false);
+        for (int t = 0; t < TENSORS; t++) {
+            check_odd_image(&d, cases[k].name, t, 0, INFINITY);
+            check_odd_image(&d, cases[k].name, t, d.n[t] / 2, NAN);
+            check_odd_image(&d, cases[k].name, t, d.n[t] - 1, -INFINITY);
+        }
+        data_free(&d);
+    }
+}
+
+START_TEST(odd_values_stay_in_their_image)
+{
+    with_every_isa(check_odd_images);
+}
+END_TEST
+
 static void check_large_values(void)
 {
     gr__conv c = conv_of(&cases[0]);
@@ -397,7 +521,7 @@ START_TEST(numbers_near_the_largest_do_not_overflow_on_the_way)
 END_TEST
 
 SUITE("kernels/conv", NULL, NULL, winograd_is_for_3x3_of_many_channels_in_float32,
-      small_images_get_small_tiles, values_match_plain_loops, a_bias_is_added_to_each_channel,
-      rounds_of_images_make_one_sum, bits_do_not_depend_on_threads,
-      odd_values_reach_what_they_should_and_nothing_else,
-      numbers_near_the_largest_do_not_overflow_on_the_way)
+      many_small_images_lie_in_lanes, small_images_get_small_tiles, values_match_plain_loops,
+      doubles_match_plain_loops, a_bias_is_added_to_each_channel, rounds_of_images_make_one_sum,
+      bits_do_not_depend_on_threads, odd_values_reach_what_they_should_and_nothing_else,
+      odd_values_stay_in_their_image, numbers_near_the_largest_do_not_overflow_on_the_way)
