@@ -103,11 +103,11 @@ static void add_pieces(const gr__conv_job *job, const image_piece *pieces, int64
                        int64_t channels, REAL *dw)
 {
     int64_t taps = job->c.in * job->c.h.taps * job->c.w.taps;
-    for (int64_t k = 0; k < taps; k += TILE_TAPS) {
-        int64_t used = block_from(k, TILE_TAPS, taps);
-        for (int64_t o = 0; o < channels; o += TILE_ROWS) {
+    for (int64_t o = 0; o < channels; o += TILE_ROWS) {
+        int64_t rows = block_from(o, TILE_ROWS, channels);
+        for (int64_t k = 0; k < taps; k += TILE_TAPS) {
             REAL sum[TILE_ROWS * TILE_TAPS];
-            int64_t rows = block_from(o, TILE_ROWS, channels);
+            int64_t used = block_from(k, TILE_TAPS, taps);
             tile_of(pieces, n, job->run, job->offset + k, o, rows, sum);
             for (int64_t r = 0; r < rows; r++)
                 for (int64_t i = 0; i < used; i++)
