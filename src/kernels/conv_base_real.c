@@ -32,12 +32,26 @@ static void fill_zero(REAL *y, int64_t n)
     memset(y, 0, (size_t)n * sizeof *y);
 }
 
+/* y[j] = x[2 j]. The last vector ends with the last element, and none reads beyond it. */
+static void read_even(const REAL *x, int64_t n, REAL *y)
+{
+    if (n <= VEC_LANES) {
+        for (int64_t j = 0; j < n; j++) y[j] = x[2 * j];
+        return;
+    }
+    for (int64_t j = 0; j + VEC_LANES < n; j += VEC_LANES)
+        vec_store(y + j, vec_even(vec_load(x + 2 * j), vec_load(x + 2 * j + VEC_LANES)));
+    x += 2 * (n - VEC_LANES) - 1;
+    vec_store(y + n - VEC_LANES, vec_odd(vec_load(x), vec_load(x + VEC_LANES)));
+}
+
 static void read_row(const REAL *row, int64_t stride, const column_range *s, int64_t n, REAL *y)
 {
     const REAL *from = row + s->first + s->begin * stride;
     int64_t count = s->end - s->begin;
     fill_zero(y, s->begin);
     if (stride == 1) memcpy(y + s->begin, from, (size_t)count * sizeof *y);
+    else if (stride == 2) read_even(from, count, y + s->begin);
     else
         for (int64_t j = 0; j < count; j++) y[s->begin + j] = from[j * stride];
     fill_zero(y + s->end, n - s->end);
