@@ -12,7 +12,7 @@ enum { LANES = GR__BF16_LANES, ROWS = GR__BF16_ROWS, VECTORS = GR__BF16_VECTORS 
 
 static ALWAYS_INLINE __mmask16 first(int64_t n)
 {
-    return n >= LANES ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+    return (__mmask16)(n >= LANES ? 0xffff : n <= 0 ? 0 : (1u << n) - 1);
 }
 
 /* Whether all 32 numbers are finite: not all bits of an exponent are set. */
