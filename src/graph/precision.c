@@ -20,10 +20,10 @@ void gr_graph_set_precision(gr_graph *g, gr_precision p)
     else g->precision = (uint8_t)p;
 }
 
-/* What products are computed in: what was set, unless the processor lacks it. */
+/* What products are computed in: what was set, unless the processor lacks it; float32 of NULL. */
 gr_precision gr_graph_precision(const gr_graph *g)
 {
-    bool rounds = g->precision == GR_PRECISION_BFLOAT16 && gr_has_bfloat16();
+    bool rounds = !gr__is_inert(g) && g->precision == GR_PRECISION_BFLOAT16 && gr_has_bfloat16();
     return rounds ? GR_PRECISION_BFLOAT16 : GR_PRECISION_FLOAT32;
 }
 

@@ -39,6 +39,13 @@ START_TEST(it_is_not_changed_in_the_middle_of_a_tape)
 }
 END_TEST
 
+START_TEST(no_graph_is_of_float32)
+{
+    gr_graph_set_precision(NULL, GR_PRECISION_BFLOAT16);
+    ck_assert_int_eq(gr_graph_precision(NULL), GR_PRECISION_FLOAT32);
+}
+END_TEST
+
 START_TEST(an_unknown_precision_is_an_error)
 {
     gr_graph_set_precision(g, (gr_precision)7);
@@ -49,4 +56,4 @@ END_TEST
 
 SUITE("precision", setup, teardown, a_new_graph_is_of_float32,
       the_precision_in_effect_is_what_the_processor_has, it_is_not_changed_in_the_middle_of_a_tape,
-      an_unknown_precision_is_an_error)
+      no_graph_is_of_float32, an_unknown_precision_is_an_error)
