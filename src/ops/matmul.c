@@ -3,7 +3,6 @@
  *   Y = A B          dA = dY B^T         dB = A^T dY        matmul
  *   Y = A B^T        dA = dY B           dB = dY^T A        matmul_nt
  *   Y = A^T B        dA = B dY^T         dB = A dY          matmul_tn
- *   Y = X W^T + b    dX = dY W           dW = dY^T X        db = sum over rows of dY: linear_grad
  *
  * The three products are each other's backward. A transposed operand is read as it lies, with its
  * strides swapped.
@@ -12,7 +11,7 @@
 #include "bf16.h"
 #include "family.h"
 #include "gemm.h"
-#include "kernels.h"
+#include "matmul.h"
 
 #include <string.h>
 
@@ -45,7 +44,7 @@ static void round_range(void *ctx, int64_t begin, int64_t end)
 }
 
 /* Rounds its operands where the precision says so and it pays. */
-static gr_status run_product(gr_exec *e, const gr__product *p)
+gr_status gr__product_run(gr_exec *e, const gr__product *p)
 {
     const int64_t entries = gr__gemm_entries(p);
     const bool rounds = gr__exec_rounds(e) && gr__bf16_gemm_pays(p->m, p->n, p->k) && entries;
@@ -62,7 +61,7 @@ static gr_status run_product(gr_exec *e, const gr__product *p)
 
 /* --- matmul --- */
 
-static bool sizes_fit(const gr_shape *s)
+bool gr__matrix_sizes_fit(const gr_shape *s)
 {
     for (int i = 0; i < s->rank; i++)
         if (s->dim[i] > INT32_MAX) return false;
@@ -70,7 +69,7 @@ static bool sizes_fit(const gr_shape *s)
 }
 
 /* Y = A B where A and B are the inputs, or what they are when turned. */
-static bool product_infer(gr_infer *c, bool turn_a, bool turn_b)
+bool gr__product_infer(gr_infer *c, bool turn_a, bool turn_b)
 {
     const gr_shape *a = c->in[0]->shape, *b = c->in[1]->shape;
     const int r = a->rank, row = r - 2, column = r - 1;
@@ -83,7 +82,7 @@ static bool product_infer(gr_infer *c, bool turn_a, bool turn_b)
     if (c->in[0]->dtype != c->in[1]->dtype)
         return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
                              gr_dtype_name(gr_dtype_of(c->in[1])));
-    if (!sizes_fit(a) || !sizes_fit(b)) return gr_infer_fail(c, "a size is above 2^31");
+    if (!gr__matrix_sizes_fit(a) || !gr__matrix_sizes_fit(b)) return gr_infer_fail(c, "a size is above 2^31");
     c->shape[0].dim[row] = a->dim[turn_a ? column : row];
     c->shape[0].dim[column] = b->dim[turn_b ? row : column];
     return true;
@@ -96,7 +95,7 @@ static gr__matrix matrix_of(const gr_value *v, bool turn)
     return (gr__matrix){v->data, last[turn], last[!turn]};
 }
 
-static gr_status product_forward(gr_exec *e, bool turn_a, bool turn_b)
+gr_status gr__product_forward(gr_exec *e, bool turn_a, bool turn_b)
 {
     const gr_value *a = &e->in[0], *b = &e->in[1];
     const gr_shape *y = e->out[0].shape;
@@ -117,28 +116,26 @@ static gr_status product_forward(gr_exec *e, bool turn_a, bool turn_b)
                            .b_strides = b->strides,
                            .finish = NULL,
                            .finish_ctx = NULL}; /* in full: clearing takes longer */
-    return run_product(e, &p);
+    return gr__product_run(e, &p);
 }
 
 static bool matmul_infer(gr_infer *c)
 {
-    return product_infer(c, false, false);
+    return gr__product_infer(c, false, false);
 }
 
 static gr_status matmul_forward(gr_exec *e)
 {
-    return product_forward(e, false, false);
+    return gr__product_forward(e, false, false);
 }
 
 /* [flops] */
-static double matmul_flops(const gr_exec *e)
+double gr__matmul_flops(const gr_exec *e)
 {
     const gr_shape *a = e->in[0].shape;
     return 2 * (double)gr_shape_numel(e->out[0].shape) * (double)a->dim[a->rank - 1];
 }
 /* [end] */
-
-static const gr_op matmul_op, matmul_nt_op, matmul_tn_op;
 
 static gr_tensor *product(const gr_op *op, gr_tensor *a, gr_tensor *b)
 {
@@ -147,14 +144,9 @@ static gr_tensor *product(const gr_op *op, gr_tensor *a, gr_tensor *b)
 
 static void matmul_vjp(gr_pullback *p)
 {
-    if (p->wants[0]) p->dx[0] = product(&matmul_nt_op, p->dy[0], p->x[1]);
-    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, p->x[0], p->dy[0]);
+    if (p->wants[0]) p->dx[0] = product(&gr__matmul_nt_op, p->dy[0], p->x[1]);
+    if (p->wants[1]) p->dx[1] = product(&gr__matmul_tn_op, p->x[0], p->dy[0]);
 }
-
-#define MAT(m, n)              \
-    {                          \
-        .shape = { 2, {m, n} } \
-    }
 
 static const gr_sample matmul_samples[] = {
     {.name = "matrices", .in = {MAT(3, 4), MAT(4, 2)}, .n_in = 2},
@@ -173,7 +165,7 @@ static const gr_sample matmul_samples[] = {
     {0},
 };
 
-static const gr_op matmul_op = {
+const gr_op gr__matmul_op = {
     .name = "matmul",
     .family = "matmul",
     .formula = "Y = A B",
@@ -184,7 +176,7 @@ static const gr_op matmul_op = {
     .infer = matmul_infer,
     .forward = {[GR_F32] = matmul_forward, [GR_F64] = matmul_forward},
     .vjp = matmul_vjp,
-    .flops = matmul_flops,
+    .flops = gr__matmul_flops,
     .samples = matmul_samples,
 };
 
@@ -192,18 +184,18 @@ static const gr_op matmul_op = {
 
 static bool matmul_nt_infer(gr_infer *c)
 {
-    return product_infer(c, false, true);
+    return gr__product_infer(c, false, true);
 }
 
 static gr_status matmul_nt_forward(gr_exec *e)
 {
-    return product_forward(e, false, true);
+    return gr__product_forward(e, false, true);
 }
 
 static void matmul_nt_vjp(gr_pullback *p)
 {
-    if (p->wants[0]) p->dx[0] = product(&matmul_op, p->dy[0], p->x[1]);
-    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, p->dy[0], p->x[0]);
+    if (p->wants[0]) p->dx[0] = product(&gr__matmul_op, p->dy[0], p->x[1]);
+    if (p->wants[1]) p->dx[1] = product(&gr__matmul_tn_op, p->dy[0], p->x[0]);
 }
 
 static const gr_sample matmul_nt_samples[] = {
@@ -219,7 +211,7 @@ static const gr_sample matmul_nt_samples[] = {
     {0},
 };
 
-static const gr_op matmul_nt_op = {
+const gr_op gr__matmul_nt_op = {
     .name = "matmul_nt",
     .family = "matmul",
     .formula = "Y = A B^T",
@@ -230,27 +222,27 @@ static const gr_op matmul_nt_op = {
     .infer = matmul_nt_infer,
     .forward = {[GR_F32] = matmul_nt_forward, [GR_F64] = matmul_nt_forward},
     .vjp = matmul_nt_vjp,
-    .flops = matmul_flops,
+    .flops = gr__matmul_flops,
     .samples = matmul_nt_samples,
 };
 
 static bool matmul_tn_infer(gr_infer *c)
 {
-    return product_infer(c, true, false);
+    return gr__product_infer(c, true, false);
 }
 
 static gr_status matmul_tn_forward(gr_exec *e)
 {
-    return product_forward(e, true, false);
+    return gr__product_forward(e, true, false);
 }
 
 static void matmul_tn_vjp(gr_pullback *p)
 {
-    if (p->wants[0]) p->dx[0] = product(&matmul_nt_op, p->x[1], p->dy[0]);
-    if (p->wants[1]) p->dx[1] = product(&matmul_op, p->x[0], p->dy[0]);
+    if (p->wants[0]) p->dx[0] = product(&gr__matmul_nt_op, p->x[1], p->dy[0]);
+    if (p->wants[1]) p->dx[1] = product(&gr__matmul_op, p->x[0], p->dy[0]);
 }
 
-static double matmul_tn_flops(const gr_exec *e)
+double gr__matmul_tn_flops(const gr_exec *e)
 {
     const gr_shape *a = e->in[0].shape;
     return 2 * (double)gr_shape_numel(e->out[0].shape) * (double)a->dim[a->rank - 2];
@@ -269,7 +261,7 @@ static const gr_sample matmul_tn_samples[] = {
     {0},
 };
 
-static const gr_op matmul_tn_op = {
+const gr_op gr__matmul_tn_op = {
     .name = "matmul_tn",
     .family = "matmul",
     .formula = "Y = A^T B",
@@ -280,7 +272,7 @@ static const gr_op matmul_tn_op = {
     .infer = matmul_tn_infer,
     .forward = {[GR_F32] = matmul_tn_forward, [GR_F64] = matmul_tn_forward},
     .vjp = matmul_tn_vjp,
-    .flops = matmul_tn_flops,
+    .flops = gr__matmul_tn_flops,
     .samples = matmul_tn_samples,
 };
 
@@ -305,7 +297,7 @@ static gr_tensor *batched_product(gr_tensor *a, gr_tensor *b)
         return gr__fail_at(gr_graph_of(a), GR_ERR_ARGUMENT, GR_HERE,
                            "matmul: cannot multiply %s by %s", gr_shape_text(gr_shape_of(a), ta),
                            gr_shape_text(gr_shape_of(b), tb));
-    return product(&matmul_op, with_batch(a, &batch), with_batch(b, &batch));
+    return product(&gr__matmul_op, with_batch(a, &batch), with_batch(b, &batch));
 }
 
 /* [..., m, k] times one [k, n]: the batch is more rows of one matrix. */
@@ -314,7 +306,7 @@ static gr_tensor *folded_product(gr_tensor *a, gr_tensor *b)
     gr_shape shape = *gr_shape_of(a);
     int64_t k = shape.dim[shape.rank - 1], rows = 1;
     for (int i = 0; i < shape.rank - 1; i++) rows *= shape.dim[i];
-    gr_tensor *y = product(&matmul_op, gr_reshape(a, GR_SHAPE(rows, k)), b);
+    gr_tensor *y = product(&gr__matmul_op, gr_reshape(a, GR_SHAPE(rows, k)), b);
     shape.dim[shape.rank - 1] = gr_shape_of(b)->dim[1];
     return gr__is_nil(y) ? y : gr_reshape(y, shape);
 }
@@ -339,7 +331,7 @@ static gr_tensor *any_product(gr_tensor *a, gr_tensor *b)
         s.rank--;
         return gr_reshape(y, s);
     }
-    if (ra < 2 || rb < 2 || (ra == 2 && rb == 2)) return product(&matmul_op, a, b);
+    if (ra < 2 || rb < 2 || (ra == 2 && rb == 2)) return product(&gr__matmul_op, a, b);
     if (rb == 2 && sa.dim[ra - 1] == sb.dim[0]) return folded_product(a, b);
     return batched_product(a, b);
 }
@@ -349,202 +341,14 @@ static gr_tensor *any_product(gr_tensor *a, gr_tensor *b)
  * float32 or float64, both alike. */
 gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b)
 {
-    if (!a || !b) return product(&matmul_op, a, b);
+    if (!a || !b) return product(&gr__matmul_op, a, b);
     gr_graph *g = gr_graph_of(a) ? gr_graph_of(a) : gr_graph_of(b);
     if (gr__is_nil(a) || gr__is_nil(b) || gr_graph_of(a) != gr_graph_of(b))
-        return product(&matmul_op, a, b);
+        return product(&gr__matmul_op, a, b);
     gr_site_begin(g, GR_HERE);
     gr_tensor *y = any_product(a, b);
     gr_site_end(g);
     return y;
 }
 
-/* --- linear --- */
-
-static bool linear_infer(gr_infer *c)
-{
-    const gr_shape *x = c->in[0]->shape, *w = c->in[1]->shape;
-    if (x->rank < 1 || w->rank != 2 || x->dim[x->rank - 1] != w->dim[1])
-        return gr_infer_fail(c, "x %s does not suit a weight of [out,in] = %s",
-                             gr_infer_shape(c, 0), gr_infer_shape(c, 1));
-    if (c->n_in == 3) {
-        const gr_shape *b = c->in[2]->shape;
-        if (b->rank != 1 || b->dim[0] != w->dim[0])
-            return gr_infer_fail(c, "bias %s does not suit a weight of [out,in] = %s",
-                                 gr_infer_shape(c, 2), gr_infer_shape(c, 1));
-    }
-    for (int i = 1; i < c->n_in; i++)
-        if ((gr_dtype)c->in[i]->dtype != c->dtype[0])
-            return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
-                                 gr_dtype_name(gr_dtype_of(c->in[i])));
-    if (c->in[0]->numel > INT32_MAX || !sizes_fit(w))
-        return gr_infer_fail(c, "a size is above 2^31");
-    c->shape[0].dim[x->rank - 1] = w->dim[0];
-    return true;
-}
-
-static gr_status linear_forward(gr_exec *e)
-{
-    const gr_shape *w = e->in[1].shape;
-    const int64_t out = w->dim[0], in = w->dim[1], numel = gr_shape_numel(e->out[0].shape);
-    const gr__product p = {.dtype = e->out[0].dtype,
-                           .m = out ? numel / out : 0,
-                           .n = out,
-                           .k = in,
-                           .a = {e->in[0].data, in, 1},
-                           .b = {e->in[1].data, 1, in},
-                           .packed = NULL,
-                           .add = e->n_in == 3 ? e->in[2].data : NULL,
-                           .add_row = 0,
-                           .c = e->out[0].data,
-                           .axes = 0,
-                           .sizes = NULL,
-                           .a_strides = NULL,
-                           .b_strides = NULL,
-                           .finish = NULL,
-                           .finish_ctx = NULL};
-    return run_product(e, &p);
-}
-
-/* Of any rank, as the rows of one matrix. */
-static gr_tensor *as_rows(gr_tensor *x, int64_t rows, int64_t columns)
-{
-    return x->shape->rank == 2 ? x : gr_reshape(x, GR_SHAPE(rows, columns));
-}
-
-static const gr_op linear_grad_op;
-
-/* dW and db as one node where they are small; else the sum is left to those who make its terms. */
-static void params_vjp(gr_pullback *p, gr_tensor *dy, gr_tensor *x)
-{
-    const bool wants_b = p->n_in == 3 && p->wants[2];
-    if (p->wants[1] && wants_b && (dy->flags & GR__LITTLE)) {
-        p->dx[1] = product(&linear_grad_op, dy, x);
-        p->dx[2] = gr_output(p->dx[1], 1);
-        return;
-    }
-    if (p->wants[1]) p->dx[1] = product(&matmul_tn_op, dy, x);
-    if (wants_b) p->dx[2] = gr_sum(dy, GR_AXES(0), false);
-}
-
-static void linear_vjp(gr_pullback *p)
-{
-    gr_tensor *x = p->x[0], *w = p->x[1];
-    const int64_t out = w->shape->dim[0], in = w->shape->dim[1];
-    const int64_t rows = out ? p->dy[0]->numel / out : in ? x->numel / in : 0;
-    gr_tensor *dy = as_rows(p->dy[0], rows, out);
-    if (p->wants[0]) {
-        gr_tensor *dx = product(&matmul_op, dy, w);
-        p->dx[0] = x->shape->rank == 2 ? dx : gr_reshape(dx, *x->shape);
-    }
-    params_vjp(p, dy, as_rows(x, rows, in));
-}
-
-static const gr_sample linear_samples[] = {
-    {.name = "with bias", .in = {MAT(3, 4), MAT(2, 4), {.shape = {1, {2}}}}, .n_in = 3},
-    {.name = "without bias", .in = {MAT(3, 4), MAT(2, 4)}, .n_in = 2},
-    {.name = "sequence",
-     .in = {{.shape = {3, {2, 3, 4}}}, MAT(5, 4), {.shape = {1, {5}}}},
-     .n_in = 3},
-    {.name = "vector", .in = {{.shape = {1, {4}}}, MAT(5, 4), {.shape = {1, {5}}}}, .n_in = 3},
-    {.name = "empty batch", .in = {MAT(0, 4), MAT(2, 4), {.shape = {1, {2}}}}, .n_in = 3},
-    {.name = "wrong width",
-     .in = {MAT(3, 5), MAT(2, 4)},
-     .n_in = 2,
-     .error = "does not suit a weight"},
-    {.name = "wrong bias",
-     .in = {MAT(3, 4), MAT(2, 4), {.shape = {1, {3}}}},
-     .n_in = 3,
-     .error = "bias [3]"},
-    {0},
-};
-
-static const gr_op linear_op = {
-    .name = "linear",
-    .family = "matmul",
-    .formula = "Y = X W^T + b",
-    .derivation = "Y_ij = sum_k X_ik W_jk + b_j, so dX = dY W, dW = dY^T X, db_j = sum_i dY_ij",
-    .n_in = 3,
-    .optional = 1,
-    .reads = GR_READS_IN(0) | GR_READS_IN(1),
-    .infer = linear_infer,
-    .forward = {[GR_F32] = linear_forward, [GR_F64] = linear_forward},
-    .vjp = linear_vjp,
-    .flops = matmul_flops,
-    .samples = linear_samples,
-};
-
-/* --- what backward of linear gives its parameters --- */
-
-static bool linear_grad_infer(gr_infer *c)
-{
-    if (!product_infer(c, true, false)) return false;
-    if (c->in[0]->shape->rank != 2) return gr_infer_fail(c, "expected matrices");
-    c->shape[1] = (gr_shape){1, {c->shape[0].dim[0]}};
-    return true;
-}
-
-static gr_status linear_grad_forward(gr_exec *e)
-{
-    const gr_value *dy = &e->in[0], *db = &e->out[1];
-    if (dy->shape->dim[0] == 1) { /* the sum of one row */
-        memcpy(db->data, dy->data, (size_t)dy->shape->dim[1] * gr_dtype_size(dy->dtype));
-        return product_forward(e, true, false);
-    }
-    gr__reduction r = gr__reduction_of(dy, 1);
-    double *scratch = gr_exec_scratch(e, (size_t)gr__reduction_scratch(&r) * sizeof *scratch + 1);
-    if (!scratch) return GR_ERR_MEMORY;
-    gr__kernels_for(dy->dtype)->sum(&r, db->data, scratch);
-    return product_forward(e, true, false);
-}
-
-/* With the cotangents V of dW and c of db, dy moves as linear does and x as its backward. */
-static void linear_grad_vjp(gr_pullback *p)
-{
-    gr_tensor *dy = p->x[0], *x = p->x[1], *v = p->dy[0], *c = p->dy[1];
-    if (p->wants[0]) p->dx[0] = v ? gr_linear(x, v, c) : gr_expand(c, *gr_shape_of(dy));
-    if (p->wants[1] && v) p->dx[1] = product(&matmul_op, dy, v);
-}
-
-static const gr_sample linear_grad_samples[] = {
-    {.name = "matrices", .in = {MAT(4, 3), MAT(4, 2)}, .n_in = 2},
-    {.name = "one row", .in = {MAT(1, 3), MAT(1, 2)}, .n_in = 2},
-    {.name = "no row", .in = {MAT(0, 3), MAT(0, 2)}, .n_in = 2},
-    {.name = "empty", .in = {MAT(4, 0), MAT(4, 2)}, .n_in = 2},
-    {.name = "mismatch",
-     .in = {MAT(2, 3), MAT(3, 5)},
-     .n_in = 2,
-     .error = "cannot multiply [2,3]^T by [3,5]"},
-    {.name = "batch",
-     .in = {{.shape = {3, {2, 4, 3}}}, {.shape = {3, {2, 4, 2}}}},
-     .n_in = 2,
-     .error = "expected matrices"},
-    {0},
-};
-
-static const gr_op linear_grad_op = {
-    .name = "linear_grad",
-    .family = "matmul",
-    .formula = "dW = dY^T X, db = sum over rows of dY, the backward of linear by W and b",
-    .derivation =
-        "with V and c for the cotangents of dW and db: dW_ij = sum_r dY_ri X_rj and db_i = "
-        "sum_r dY_ri, so that of dY is X V^T + c and that of X is dY V",
-    .n_in = 2,
-    .n_out = 2,
-    .reads = GR_READS_IN(0) | GR_READS_IN(1),
-    .infer = linear_grad_infer,
-    .forward = {[GR_F32] = linear_grad_forward, [GR_F64] = linear_grad_forward},
-    .vjp = linear_grad_vjp,
-    .flops = matmul_tn_flops,
-    .samples = linear_grad_samples,
-};
-
-/* x w^T + b for x [..., in], w [out, in], b [out] or NULL: PyTorch's functional.linear. */
-gr_tensor *gr_linear(gr_tensor *x, gr_tensor *w, gr_tensor *b)
-{
-    gr_tensor *in[3] = {x, w, b};
-    return gr__apply(NULL, &linear_op, in, b ? 3 : 2, NULL, GR_HERE);
-}
-
-const gr_op *const gr__matmul_ops[] = {&matmul_op, &matmul_nt_op,   &matmul_tn_op,
-                                       &linear_op, &linear_grad_op, NULL};
+const gr_op *const gr__matmul_ops[] = {&gr__matmul_op, &gr__matmul_nt_op, &gr__matmul_tn_op, NULL};
