@@ -60,14 +60,15 @@ typedef struct gr__bf16_plane {
     uint32_t *y;
 } gr__bf16_plane;
 
-/* c[i][j] (+)= sum of a[i] . b[j]: a unit of row i is a_step bytes from the next; vectors of
- * columns of b are at b[j] + k * b_step, or with an offset at b[j] + offset[k]. */
+/* c[i][j] (+)= sum of a[i] . b[j]: the units of k are side by side in a panel from panel[k * 16] on, or
+ * panel is NULL and that of row i is a[i][k]. Vectors of columns of b are at b[j] + k * b_step, or with
+ * an offset at b[j] + offset[k]. */
 typedef struct gr__bf16_tile {
-    const void *a[GR__BF16_ROWS];
+    const uint32_t *panel, *a[GR__BF16_ROWS];
     const uint32_t *b[GR__BF16_VECTORS];
-    const int64_t *offset;
+    const int64_t *offset; /* with a panel */
     float *c;
-    int64_t a_step, b_step, ldc;
+    int64_t b_step, ldc;
     int64_t units, rows, columns;
     bool add;
 } gr__bf16_tile;

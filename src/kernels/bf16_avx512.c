@@ -228,84 +228,91 @@ static ALWAYS_INLINE void clear(sums sum, const int vectors)
     }
 }
 
-/* Unit k of all rows times unit k of all columns; `at` is k times a_step. */
-static ALWAYS_INLINE void add_unit(const gr__bf16_tile *t, const char *const *rows, int64_t at,
-                                   int64_t k, const bool indirect, const int vectors, sums sum)
+/* Where the operands are: what the compiler knows when it makes the loop. */
+typedef struct form {
+    bool panel, indirect;
+    int vectors;
+} form;
+
+/* Unit k of all rows times unit k of all columns. */
+static ALWAYS_INLINE void add_unit(const gr__bf16_tile *t, const form f, int64_t k, sums sum)
 {
-    const int64_t offset = indirect ? t->offset[k] : k * t->b_step;
+    const int64_t offset = f.indirect ? t->offset[k] : k * t->b_step;
     __m512bh v[VECTORS];
     UNROLL
-    for (int j = 0; j < vectors; j++) v[j] = (__m512bh)_mm512_loadu_si512(t->b[j] + offset);
+    for (int j = 0; j < f.vectors; j++) v[j] = (__m512bh)_mm512_loadu_si512(t->b[j] + offset);
     UNROLL
     for (int r = 0; r < ROWS; r++) {
-        int unit;
-        memcpy(&unit, rows[r] + at, sizeof unit);
-        const __m512bh u = (__m512bh)_mm512_set1_epi32(unit);
+        const uint32_t *a = f.panel ? t->panel + k * LANES + r : t->a[r] + k;
+        const __m512bh u = (__m512bh)_mm512_set1_epi32((int)*a);
         UNROLL
-        for (int j = 0; j < vectors; j++) sum[r][j] = _mm512_dpbf16_ps(sum[r][j], u, v[j]);
+        for (int j = 0; j < f.vectors; j++) sum[r][j] = _mm512_dpbf16_ps(sum[r][j], u, v[j]);
     }
 }
 
 /* All rows are unrolled, else the sums would go through memory. */
-static ALWAYS_INLINE void store(const gr__bf16_tile *t, sums sum, const int vectors)
+static ALWAYS_INLINE void store_rows(float *c, int64_t ldc, int64_t rows, __mmask16 last,
+                                     const bool add, const int vectors, sums sum)
 {
-    const __mmask16 last = first(t->columns - (vectors - 1) * LANES);
     UNROLL
-    for (int r = 0; r < ROWS; r++) {
-        if (r >= t->rows) return;
+    for (int r = 0; r < ROWS; r++, c += ldc) {
+        if (r >= rows) return;
         UNROLL
         for (int j = 0; j < vectors; j++) {
-            float *c = t->c + r * t->ldc + j * LANES;
             const __mmask16 used = j == vectors - 1 ? last : 0xffff;
-            if (t->add) sum[r][j] = _mm512_add_ps(_mm512_maskz_loadu_ps(used, c), sum[r][j]);
-            _mm512_mask_storeu_ps(c, used, sum[r][j]);
+            float *to = c + j * LANES;
+            if (add) sum[r][j] = _mm512_add_ps(_mm512_maskz_loadu_ps(used, to), sum[r][j]);
+            _mm512_mask_storeu_ps(to, used, sum[r][j]);
         }
     }
 }
 
-static ALWAYS_INLINE void multiply(const gr__bf16_tile *t, const bool indirect, const int vectors)
+static ALWAYS_INLINE void store(const gr__bf16_tile *t, const int vectors, sums sum)
+{
+    const __mmask16 last = first(t->columns - (vectors - 1) * LANES);
+    if (t->add) store_rows(t->c, t->ldc, t->rows, last, true, vectors, sum);
+    else store_rows(t->c, t->ldc, t->rows, last, false, vectors, sum);
+}
+
+static ALWAYS_INLINE void multiply(const gr__bf16_tile *t, const form f)
 {
     const gr__bf16_tile own = *t;
-    const char *const rows[ROWS] = {own.a[0], own.a[1], own.a[2], own.a[3],
-                                    own.a[4], own.a[5], own.a[6], own.a[7]};
     sums sum;
-    clear(sum, vectors);
-    for (int64_t k = 0, at = 0; k < own.units; k++, at += own.a_step)
-        add_unit(&own, rows, at, k, indirect, vectors, sum);
-    store(t, sum, vectors);
+    clear(sum, f.vectors);
+    for (int64_t k = 0; k < own.units; k++) add_unit(&own, f, k, sum);
+    store(t, f.vectors, sum);
 }
 
 /* One vector has too few sums to hide their latency: every second unit has sums of its own. */
-static ALWAYS_INLINE void multiply_narrow(const gr__bf16_tile *t, const bool indirect)
+static ALWAYS_INLINE void multiply_narrow(const gr__bf16_tile *t, const form f)
 {
     const gr__bf16_tile own = *t;
-    const char *const rows[ROWS] = {own.a[0], own.a[1], own.a[2], own.a[3],
-                                    own.a[4], own.a[5], own.a[6], own.a[7]};
     sums even, odd;
     clear(even, 1);
     clear(odd, 1);
-    int64_t k = 0, at = 0;
-    for (; k + 1 < own.units; k += 2, at += 2 * own.a_step) {
-        add_unit(&own, rows, at, k, indirect, 1, even);
-        add_unit(&own, rows, at + own.a_step, k + 1, indirect, 1, odd);
+    int64_t k = 0;
+    for (; k + 1 < own.units; k += 2) {
+        add_unit(&own, f, k, even);
+        add_unit(&own, f, k + 1, odd);
     }
-    if (k < own.units) add_unit(&own, rows, at, k, indirect, 1, even);
+    if (k < own.units) add_unit(&own, f, k, even);
     UNROLL
     for (int r = 0; r < ROWS; r++) even[r][0] = _mm512_add_ps(even[r][0], odd[r][0]);
-    store(t, even, 1);
+    store(t, 1, even);
 }
 
-static ALWAYS_INLINE void tile_of(const gr__bf16_tile *t, const bool indirect)
+static ALWAYS_INLINE void tile_of(const gr__bf16_tile *t, const bool panel, const bool indirect)
 {
-    if (t->columns > 2 * LANES) multiply(t, indirect, 3);
-    else if (t->columns > LANES) multiply(t, indirect, 2);
-    else multiply_narrow(t, indirect);
+    if (t->columns > 2 * LANES) multiply(t, (form){panel, indirect, 3});
+    else if (t->columns > LANES) multiply(t, (form){panel, indirect, 2});
+    else multiply_narrow(t, (form){panel, indirect, 1});
 }
 
 static void tile(const gr__bf16_tile *t)
 {
-    if (t->offset) tile_of(t, true);
-    else tile_of(t, false);
+    if (!t->panel) tile_of(t, false, false);
+    else if (t->offset) tile_of(t, true, true);
+    else tile_of(t, true, false);
 }
 
 extern const gr__bf16_kernels INSTANCE;

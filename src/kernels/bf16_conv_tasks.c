@@ -44,9 +44,8 @@ static void multiply_rows(const gr__bf16_conv *job, int64_t group, int64_t term,
 {
     const int64_t out = job->c.out, panels = gr__up_div(out, LANES);
     for (int64_t o = 0; o < out; o += GR__BF16_ROWS) {
-        const uint32_t *a = job->panels + o % LANES +
-                            ((group * panels + o / LANES) * job->terms + term) * LANES;
-        for (int r = 0; r < GR__BF16_ROWS; r++) t->a[r] = a + r;
+        t->panel = job->panels + o % LANES +
+                   ((group * panels + o / LANES) * job->terms + term) * LANES;
         t->c = sum + o * COLUMNS;
         job->kernels->tile(t);
     }
@@ -96,7 +95,6 @@ void gr__bf16_results_task(const gr__bf16_conv *job, int64_t task, const gr__bf1
     gr__bf16_segment segment[COLUMNS];
     gr__bf16_tile t = {
         .b = {s->gathered, s->gathered + LANES, s->gathered + 2 * LANES},
-        .a_step = LANES * sizeof(uint32_t),
         .b_step = COLUMNS,
         .ldc = COLUMNS,
         .rows = GR__BF16_ROWS,
@@ -151,7 +149,6 @@ static void multiply_taps(const gr__bf16_conv *job, gr__bf16_gather *g, int64_t 
         gr__bf16_tile t = {
             .b = {s->dy, s->dy + LANES * UNITS, s->dy + 2 * LANES * UNITS},
             .c = partial + k * COLUMNS,
-            .a_step = sizeof(uint32_t),
             .b_step = LANES,
             .ldc = COLUMNS,
             .units = n,

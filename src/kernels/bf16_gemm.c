@@ -84,8 +84,8 @@ static void multiply_tile(const product *p, int64_t row, int64_t column, stretch
                           const uint32_t *a, int64_t at)
 {
     gr__bf16_tile t = {
+        .panel = a + at / LANES * LANES * s.n + at % LANES,
         .c = p->c + (row + at) * p->n + column,
-        .a_step = LANES * (int64_t)sizeof(uint32_t),
         .b_step = LANES,
         .ldc = p->n,
         .units = s.n,
@@ -93,8 +93,6 @@ static void multiply_tile(const product *p, int64_t row, int64_t column, stretch
         .columns = gr__least(GR__BF16_COLUMNS, p->n - column),
         .add = p->add || s.first > 0,
     };
-    a += at / LANES * LANES * s.n + at % LANES;
-    for (int r = 0; r < GR__BF16_ROWS; r++) t.a[r] = a + r;
     for (int j = 0; j < GR__BF16_VECTORS; j++) t.b[j] = panel_of_b(p, column / LANES + j, s);
     p->kernels->tile(&t);
 }
