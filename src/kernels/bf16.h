@@ -28,9 +28,10 @@ enum {
 /* --- what an instruction set provides --- */
 
 /* Units of up to 16 rows: the first half of unit u of row i is x[i * row + u * step], the other is
- * `second` behind it, or 0 from unit `whole` on. */
+ * `second` behind it, or 0 from unit `whole` on. What lies likewise from `next` on (NULL: nothing) is
+ * fetched meanwhile. */
 typedef struct gr__bf16_source {
-    const float *x;
+    const float *x, *next;
     int64_t row, step, second;
     int64_t rows, units, whole;
 } gr__bf16_source;

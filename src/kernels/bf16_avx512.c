@@ -37,6 +37,13 @@ static ALWAYS_INLINE __m512i units_of(__m512 x, __m512 y)
     return _mm512_permutexvar_epi16(_mm512_loadu_si512(order), round_both(x, y));
 }
 
+/* Lines of both halves, for the second-level cache. */
+static ALWAYS_INLINE void fetch(const float *x, int64_t second)
+{
+    __builtin_prefetch(x, 0, 2);
+    __builtin_prefetch(x + second, 0, 2);
+}
+
 /* Rows are neighbours in memory: both halves of a unit of all rows are vectors. */
 static bool pack_across(const gr__bf16_source *s, uint32_t *panel)
 {
@@ -49,6 +56,7 @@ static bool pack_across(const gr__bf16_source *s, uint32_t *panel)
         const __m512i units = units_of(low, high);
         finite &= finite_units(units);
         _mm512_storeu_si512(panel, units);
+        if (s->next) fetch(s->next + u * s->step, s->second);
     }
     return finite;
 }
@@ -112,6 +120,7 @@ static ALWAYS_INLINE bool pack_turned(const gr__bf16_source *s, const bool alter
             const int64_t whole = i < s->rows ? s->whole - u : 0;
             v[i] = alternate ? along(x, units, whole) : apart(x, s->second, units, whole);
             finite &= finite_units(v[i]);
+            if (s->next) fetch(s->next + i * s->row + u * s->step, alternate ? LANES : s->second);
         }
         transpose(v);
         for (int i = 0; i < LANES && u + i < s->units; i++)
@@ -126,7 +135,13 @@ static bool pack_any(const gr__bf16_source *s, uint32_t *panel)
     bool finite = true;
     for (int64_t u = 0; u < s->units; u++, panel += LANES) {
         float x[2][LANES] = {{0}};
-        const gr__bf16_source rows = {x[0], 1, 2 * LANES, LANES, LANES, 1, 1};
+        const gr__bf16_source rows = {.x = x[0],
+                                      .row = 1,
+                                      .step = 2 * LANES,
+                                      .second = LANES,
+                                      .rows = LANES,
+                                      .units = 1,
+                                      .whole = 1};
         for (int half = 0; half < (u < s->whole ? 2 : 1); half++)
             for (int64_t i = 0; i < s->rows; i++)
                 x[half][i] = s->x[i * s->row + u * s->step + half * s->second];

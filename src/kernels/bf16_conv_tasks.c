@@ -20,9 +20,13 @@ static void pack_weights(void *ctx, int64_t begin, int64_t end)
         const float *w = job->b + i / panels * c->out * c->in * taps + from * row;
         bool finite = true;
         for (int64_t p = 0; p < job->pairs; p++) {
-            const gr__bf16_source s = {
-                w + 2 * p * channel,         row, 1, channel, gr__least(LANES, c->out - from), taps,
-                2 * p + 1 < c->in ? taps : 0};
+            const gr__bf16_source s = {.x = w + 2 * p * channel,
+                                       .row = row,
+                                       .step = 1,
+                                       .second = channel,
+                                       .rows = gr__least(LANES, c->out - from),
+                                       .units = taps,
+                                       .whole = 2 * p + 1 < c->in ? taps : 0};
             finite &= job->kernels->pack(&s, job->panels + (i * job->terms + p * taps) * LANES);
         }
         if (!finite) __atomic_store_n(&job->infinite, true, __ATOMIC_RELAXED);
@@ -126,13 +130,15 @@ static void pack_cotangent(const gr__bf16_conv *job, int64_t channel, int64_t ch
         const int64_t pair = (first + at) / results, i = (first + at) % results;
         const int64_t length = gr__least(n - at, results - i);
         for (int64_t o = 0; o < channels; o += LANES) {
-            const gr__bf16_source s = {job->b + 2 * pair * image + (channel + o) * results + i,
-                                       results,
-                                       1,
-                                       image,
-                                       gr__least(LANES, channels - o),
-                                       length,
-                                       2 * pair + 1 < c->batch ? length : 0};
+            const gr__bf16_source s = {
+                .x = job->b + 2 * pair * image + (channel + o) * results + i,
+                .row = results,
+                .step = 1,
+                .second = image,
+                .rows = gr__least(LANES, channels - o),
+                .units = length,
+                .whole = 2 * pair + 1 < c->batch ? length : 0,
+            };
             job->kernels->pack(&s, panels + o * UNITS + at * LANES);
         }
         at += length;

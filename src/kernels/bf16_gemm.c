@@ -42,8 +42,10 @@ static stretch stretch_from(const product *p, int64_t first)
 static void pack_panel(const product *p, const float *x, int64_t row, int64_t step, int64_t lines,
                        int64_t line, stretch s, uint32_t *panel)
 {
+    const int64_t next = line + (row == 1 ? 2 * LANES : LANES);
     const gr__bf16_source source = {
         .x = x + line * row + 2 * s.first * step,
+        .next = next + LANES <= lines ? x + next * row + 2 * s.first * step : NULL,
         .row = row,
         .step = 2 * step,
         .second = step,
