@@ -61,17 +61,17 @@ typedef struct gr__bf16_plane {
     uint32_t *y;
 } gr__bf16_plane;
 
-/* c[i][j] (+)= sum of a[i] . b[j]: the units of k are side by side in a panel from panel[k * 16] on, or
+/* c[i][j] = sum of a[i] . b[j] (+ add[i][j]): the units of k are side by side in a panel from panel[k * 16] on, or
  * panel is NULL and that of row i is a[i][k]. Vectors of columns of b are at b[j] + k * b_step, or with
  * an offset at b[j] + offset[k]. */
 typedef struct gr__bf16_tile {
     const uint32_t *panel, *a[GR__BF16_ROWS];
     const uint32_t *b[GR__BF16_VECTORS];
     const int64_t *offset; /* with a panel */
+    const float *add; /* NULL: nothing; may be c */
     float *c;
-    int64_t b_step, ldc;
+    int64_t b_step, add_row, ldc;
     int64_t units, rows, columns;
-    bool add;
 } gr__bf16_tile;
 
 /* y[j][i] = sum over parts of x[i][j]: up to 16 x 16 of them. */
@@ -110,15 +110,13 @@ const gr__bf16_kernels *gr__bf16(void);
 bool gr__bf16_gemm_pays(int64_t m, int64_t n, int64_t k);
 /* Bytes of scratch that a product takes. */
 size_t gr__bf16_gemm_scratch(int64_t m, int64_t n, int64_t k);
-/* c = a b, or c += a b, with a [m,k] and b [k,n] of any strides and c [m,n] row-major, all float32;
- * only where gr__bf16() is not NULL. The bits do not depend on the number of threads. */
-void gr__bf16_gemm(int64_t m, int64_t n, int64_t k, gr__matrix a, gr__matrix b, bool add, float *c,
-                   void *scratch);
+/* One product of float32, no batch; only where gr__bf16() is not NULL. `packed` and `finish` are left
+ * to the caller. The bits do not depend on the number of threads. */
+void gr__bf16_gemm(const gr__product *p, void *scratch);
 
 /* --- bf16_onednn.c --- */
 
-bool gr__bf16_by_onednn(const gr__bf16_kernels *kernels, int64_t m, int64_t n, int64_t k,
-                        const gr__matrix *a, const gr__matrix *b, bool add, float *c,
-                        void *scratch);
+/* False, with nothing done, where the strides do not suit oneDNN or memory is out. */
+bool gr__bf16_by_onednn(const gr__bf16_kernels *kernels, const gr__product *p, void *scratch);
 
 #endif

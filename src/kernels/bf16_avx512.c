@@ -266,27 +266,31 @@ static ALWAYS_INLINE void add_unit(const gr__bf16_tile *t, const form f, int64_t
 }
 
 /* All rows are unrolled, else the sums would go through memory. */
-static ALWAYS_INLINE void store_rows(float *c, int64_t ldc, int64_t rows, __mmask16 last,
-                                     const bool add, const int vectors, sums sum)
+static ALWAYS_INLINE void store_rows(const gr__bf16_tile *t, const bool adds, const int vectors,
+                                     sums sum)
 {
+    const __mmask16 last = first(t->columns - (vectors - 1) * LANES);
+    const int64_t rows = t->rows, ldc = t->ldc, add_row = t->add_row;
+    const float *add = t->add;
+    float *c = t->c;
     UNROLL
-    for (int r = 0; r < ROWS; r++, c += ldc) {
+    for (int r = 0; r < ROWS; r++) {
         if (r >= rows) return;
         UNROLL
         for (int j = 0; j < vectors; j++) {
             const __mmask16 used = j == vectors - 1 ? last : 0xffff;
-            float *to = c + j * LANES;
-            if (add) sum[r][j] = _mm512_add_ps(_mm512_maskz_loadu_ps(used, to), sum[r][j]);
-            _mm512_mask_storeu_ps(to, used, sum[r][j]);
+            if (adds)
+                sum[r][j] = _mm512_add_ps(
+                    _mm512_maskz_loadu_ps(used, add + r * add_row + j * LANES), sum[r][j]);
+            _mm512_mask_storeu_ps(c + r * ldc + j * LANES, used, sum[r][j]);
         }
     }
 }
 
 static ALWAYS_INLINE void store(const gr__bf16_tile *t, const int vectors, sums sum)
 {
-    const __mmask16 last = first(t->columns - (vectors - 1) * LANES);
-    if (t->add) store_rows(t->c, t->ldc, t->rows, last, true, vectors, sum);
-    else store_rows(t->c, t->ldc, t->rows, last, false, vectors, sum);
+    if (t->add) store_rows(t, true, vectors, sum);
+    else store_rows(t, false, vectors, sum);
 }
 
 static ALWAYS_INLINE void multiply(const gr__bf16_tile *t, const form f)

@@ -51,6 +51,7 @@ static void multiply_rows(const gr__bf16_conv *job, int64_t group, int64_t term,
         t->panel = job->panels + o % LANES +
                    ((group * panels + o / LANES) * job->terms + term) * LANES;
         t->c = sum + o * COLUMNS;
+        t->add = term ? t->c : NULL;
         job->kernels->tile(t);
     }
 }
@@ -100,6 +101,7 @@ void gr__bf16_results_task(const gr__bf16_conv *job, int64_t task, const gr__bf1
     gr__bf16_tile t = {
         .b = {s->gathered, s->gathered + LANES, s->gathered + 2 * LANES},
         .b_step = COLUMNS,
+        .add_row = COLUMNS,
         .ldc = COLUMNS,
         .rows = GR__BF16_ROWS,
         .columns = gr__least(COLUMNS, c->batch * gr__bf16_results(c) - first),
@@ -108,7 +110,7 @@ void gr__bf16_results_task(const gr__bf16_conv *job, int64_t task, const gr__bf1
     g.segments = gr__bf16_segments(job, first, t.columns, c->groups * group_size, segment);
     const bool direct = in_rows(segment, g.segments);
     if (direct) read_vectors(planes, segment, g.segments, &t);
-    for (int64_t term = 0; term < job->terms; term += UNITS, t.add = true) {
+    for (int64_t term = 0; term < job->terms; term += UNITS) {
         g.offset = job->offset + term;
         g.rows = t.units = gr__least(UNITS, job->terms - term);
         if (direct) t.offset = g.offset;
@@ -154,13 +156,14 @@ static void multiply_taps(const gr__bf16_conv *job, gr__bf16_gather *g, int64_t 
         job->kernels->gather(g);
         gr__bf16_tile t = {
             .b = {s->dy, s->dy + LANES * UNITS, s->dy + 2 * LANES * UNITS},
+            .add = add ? partial + k * COLUMNS : NULL,
             .c = partial + k * COLUMNS,
             .b_step = LANES,
+            .add_row = COLUMNS,
             .ldc = COLUMNS,
             .units = n,
             .rows = g->rows,
             .columns = columns,
-            .add = add,
         };
         for (int r = 0; r < GR__BF16_ROWS; r++) t.a[r] = s->gathered + r % g->rows * g->y_step;
         job->kernels->tile(&t);

@@ -19,7 +19,8 @@ typedef struct product {
     const gr__bf16_kernels *kernels;
     int64_t m, n, k;
     gr__matrix a, b;
-    bool add;
+    const float *add;
+    int64_t add_row;
     float *c;
     uint32_t *b_panels;
     int64_t panels;        /* of b */
@@ -85,15 +86,18 @@ static void pack_a(const product *p, int64_t row, stretch s, uint32_t *panels)
 static void multiply_tile(const product *p, int64_t row, int64_t column, stretch s,
                           const uint32_t *a, int64_t at)
 {
+    const bool again = s.first > 0; /* to what the last stretch gave */
+    float *c = p->c + (row + at) * p->n + column;
     gr__bf16_tile t = {
         .panel = a + at / LANES * LANES * s.n + at % LANES,
-        .c = p->c + (row + at) * p->n + column,
+        .add = again ? c : p->add ? p->add + (row + at) * p->add_row + column : NULL,
+        .c = c,
         .b_step = LANES,
+        .add_row = again ? p->n : p->add_row,
         .ldc = p->n,
         .units = s.n,
         .rows = gr__least(GR__BF16_ROWS, p->m - row - at),
         .columns = gr__least(GR__BF16_COLUMNS, p->n - column),
-        .add = p->add || s.first > 0,
     };
     for (int j = 0; j < GR__BF16_VECTORS; j++) t.b[j] = panel_of_b(p, column / LANES + j, s);
     p->kernels->tile(&t);
@@ -187,22 +191,21 @@ size_t gr__bf16_gemm_scratch(int64_t m, int64_t n, int64_t k)
     return (size_t)(panel_bytes(n, k) + (gr__onednn_pays() ? panel_bytes(m, k) : 0) + 64);
 }
 
-void gr__bf16_gemm(int64_t m, int64_t n, int64_t k, gr__matrix a, gr__matrix b, bool add, float *c,
-                   void *scratch)
+void gr__bf16_gemm(const gr__product *p, void *scratch)
 {
-    product p = {.kernels = gr__bf16(),
-                 .m = m,
-                 .n = n,
-                 .k = k,
-                 .a = a,
-                 .b = b,
-                 .add = add,
-                 .c = c,
+    product l = {.kernels = gr__bf16(),
+                 .m = p->m,
+                 .n = p->n,
+                 .k = p->k,
+                 .a = p->a,
+                 .b = p->b,
+                 .add = p->add,
+                 .add_row = p->add_row,
+                 .c = p->c,
                  .b_panels = scratch,
-                 .panels = gr__up_div(n, LANES)};
-    if (gr__onednn_pays() && gr__bf16_by_onednn(p.kernels, m, n, k, &a, &b, add, c, scratch))
-        return;
-    cut(&p);
-    gr__parallel_for(p.panels, gr__up_div(PACK_WORK, LANES * k), pack_b, &p);
-    gr__parallel_for(p.rows * gr__up_div(n, p.columns), 1, multiply_blocks, &p);
+                 .panels = gr__up_div(p->n, LANES)};
+    if (gr__onednn_pays() && gr__bf16_by_onednn(l.kernels, p, scratch)) return;
+    cut(&l);
+    gr__parallel_for(l.panels, gr__up_div(PACK_WORK, LANES * l.k), pack_b, &l);
+    gr__parallel_for(l.rows * gr__up_div(l.n, l.columns), 1, multiply_blocks, &l);
 }

@@ -103,24 +103,34 @@ static void run_blocks(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* False, with nothing done, where the strides do not suit oneDNN or memory is out. */
-bool gr__bf16_by_onednn(const gr__bf16_kernels *kernels, int64_t m, int64_t n, int64_t k,
-                        const gr__matrix *a, const gr__matrix *b, bool add, float *c, void *scratch)
+/* oneDNN adds to c alone. */
+static void copy_added(void *ctx, int64_t begin, int64_t end)
 {
+    const gr__product *p = ctx;
+    for (int64_t i = begin; i < end; i++)
+        memcpy((float *)p->c + i * p->n, (const float *)p->add + i * p->add_row,
+               (size_t)p->n * sizeof(float));
+}
+
+bool gr__bf16_by_onednn(const gr__bf16_kernels *kernels, const gr__product *p, void *scratch)
+{
+    const int64_t m = p->m, n = p->n, k = p->k;
     operand x = {.kernels = kernels, .y = scratch}, w = {.kernels = kernels};
-    gr__onednn_shape s = {.m = m, .n = n, .k = k, .ldc = n, .add = add};
-    blocks p = {.c = c, .a = x.y};
-    if (!find_lines(&x, a, m, k, s.a) || !find_lines(&w, b, k, n, s.b)) return false;
-    p.b = w.y = x.y + gr__up_div(m * k, 32) * 32;
-    cut(&p, &s);
-    p.product = gr__onednn_get(&p.whole);
-    p.last_product = p.product ? gr__onednn_get(&p.last) : NULL;
-    if (p.last_product) {
+    gr__onednn_shape s = {.m = m, .n = n, .k = k, .ldc = n, .add = p->add};
+    blocks l = {.c = p->c, .a = x.y};
+    if (!find_lines(&x, &p->a, m, k, s.a) || !find_lines(&w, &p->b, k, n, s.b)) return false;
+    l.b = w.y = x.y + gr__up_div(m * k, 32) * 32;
+    cut(&l, &s);
+    l.product = gr__onednn_get(&l.whole);
+    l.last_product = l.product ? gr__onednn_get(&l.last) : NULL;
+    if (l.last_product) {
+        if (p->add && p->add != p->c)
+            gr__parallel_for(m, 1 + ROUND_WORK / n, copy_added, (void *)p);
         round_operand(&x);
         round_operand(&w);
-        gr__parallel_for(p.n, 1, run_blocks, &p);
+        gr__parallel_for(l.n, 1, run_blocks, &l);
     }
-    gr__onednn_put(p.product);
-    gr__onednn_put(p.last_product);
-    return p.last_product;
+    gr__onednn_put(l.product);
+    gr__onednn_put(l.last_product);
+    return l.last_product;
 }

@@ -13,18 +13,7 @@
 #include "gemm.h"
 #include "matmul.h"
 
-#include <string.h>
-
 /* --- one product, or a batch --- */
-
-static void copy_add(void *ctx, int64_t begin, int64_t end)
-{
-    const gr__product *p = ctx;
-    const int64_t size = (int64_t)gr_dtype_size(p->dtype);
-    for (int64_t i = begin; i < end; i++)
-        memcpy((char *)p->c + i * p->n * size, (const char *)p->add + i * p->add_row * size,
-               (size_t)(p->n * size));
-}
 
 typedef struct rounding {
     const gr__product *p;
@@ -37,8 +26,7 @@ static void round_range(void *ctx, int64_t begin, int64_t end)
     const size_t each = gr__bf16_gemm_scratch(r->p->m, r->p->n, r->p->k);
     for (int64_t i = begin; i < end; i++) {
         gr__product p = gr__gemm_entry(r->p, i);
-        if (p.add && p.add != p.c) gr__parallel_for(p.m, 1 + 32768 / p.n, copy_add, &p);
-        gr__bf16_gemm(p.m, p.n, p.k, p.a, p.b, p.add, p.c, r->space + (size_t)i * each);
+        gr__bf16_gemm(&p, r->space + (size_t)i * each);
         if (p.finish) p.finish(p.finish_ctx, i * p.m, p.m, 0, p.n);
     }
 }
