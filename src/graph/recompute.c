@@ -12,12 +12,21 @@
 
 #include <string.h>
 
-enum { CHAIN = 3, FEW = GR_MAX_TILE_INPUTS };
+enum {
+    FEW = GR_MAX_TILE_INPUTS,
+    VIEWS = 15, /* of one chain, at most */
+    VIEW = 1,   /* what a link costs */
+    FUNCTION = VIEWS + 1,
+    CHAIN = 3 * FUNCTION + VIEWS * VIEW /* and a chain, at most */
+};
 
 /* Whether x is there when backward reaches what was made of it. */
 static bool is_held(const gr_tensor *x)
 {
-    while (x->node->op->view && !(x->flags & (GR__KEEP | GR__SAVED))) x = x->node->in[0];
+    for (int i = 0; i < VIEWS; i++) {
+        if (!x->node->op->view || (x->flags & (GR__KEEP | GR__SAVED))) break;
+        x = x->node->in[0];
+    }
     return x->data ? !x->buffer || x->flags & (GR__KEEP | GR__SAVED)
                    : (x->flags & (GR__KEEP | GR__LITTLE | GR__SAVED)) != 0;
 }
@@ -65,8 +74,9 @@ static gr_tensor *twin_of(gr__recompute *r, gr_tensor *t, int chain)
     gr_graph *g = t->graph;
     gr_node *node = t->node;
     gr_tensor *in[FEW], *twin = known(r, t);
-    if (twin || chain == 0 || node->n_in > FEW || !is_worth_while(t)) return twin;
-    if (!find_inputs(r, t, node->op->view ? chain : chain - 1, in) || !make_room(r, g)) return NULL;
+    chain -= node->op->view ? VIEW : FUNCTION;
+    if (twin || chain < 0 || node->n_in > FEW || !is_worth_while(t)) return twin;
+    if (!find_inputs(r, t, chain, in) || !make_room(r, g)) return NULL;
     const gr_node *outer = g->origin;
     g->origin = node;
     twin = gr__apply(g, node->op, in, node->n_in, node->attrs, node->site);
@@ -78,7 +88,6 @@ static gr_tensor *twin_of(gr__recompute *r, gr_tensor *t, int chain)
 
 gr_tensor *gr__recomputed(gr__recompute *r, const gr_node *reader, gr_tensor *t)
 {
-
     bool heavy = !gr__is_elementwise(reader->op) && !reader->op->view;
     gr_tensor *twin = t->data ? NULL : heavy ? twin_of(r, t, CHAIN) : known(r, t);
     return twin ? twin : t;

@@ -142,7 +142,19 @@ START_TEST(gradients_have_the_bits_that_they_have_with_all_values_kept)
 }
 END_TEST
 
+/* No recursion, nor one walk after another, as long as what there is to look at. */
+START_TEST(a_long_chain_of_views_is_no_burden)
+{
+    gr_tensor *x = gr_gelu(gr_matmul(gr_use(g, weight[0]), gr_use(g, weight[1])));
+    for (int i = 0; i < 100000; i++) x = gr_reshape(x, GR_SHAPE(i % 2 ? N / 2 : N * 2, -1));
+    gr_tensor *y = gr_matmul(gr_reshape(x, GR_SHAPE(N, N)), gr_use(g, weight[2]));
+    ck_assert_msg(gr_backward(gr_mean_all(y)) == GR_OK, "%s", gr_graph_error(g));
+    ck_assert_int_eq(count_nodes("gelu"), 1);
+}
+END_TEST
+
 SUITE("recompute", begin, end, a_heavy_rule_reads_a_value_computed_again,
       a_value_of_what_is_not_kept_is_kept_itself, a_value_that_is_there_is_not_computed_again,
       a_value_asked_for_is_kept_and_not_computed_again, an_elementwise_rule_reads_the_value_itself,
-      gradients_have_the_bits_that_they_have_with_all_values_kept)
+      gradients_have_the_bits_that_they_have_with_all_values_kept,
+      a_long_chain_of_views_is_no_burden)
