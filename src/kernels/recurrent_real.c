@@ -42,7 +42,7 @@ static void rnn_grad_row(int64_t n, bool relu, const void *h, const void *dy, co
     if (relu)
         for (int64_t i = 0; i < n; i++) d[i] = y[i] > 0 ? d[i] : 0;
     else
-        for (int64_t i = 0; i < n; i++) d[i] -= d[i] * y[i] * y[i];
+        for (int64_t i = 0; i < n; i++) d[i] *= 1 - y[i] * y[i];
 }
 
 /* --- LSTM --- */

@@ -80,7 +80,7 @@ gr_tensor *gr_sigmoid(gr_tensor *x)
 
 /* --- tanh, and its backward as an op of its own --- */
 
-GR__BINARY(tanh_grad, a - a * (b * b))
+GR__BINARY(tanh_grad, a *(1 - b * b))
 
 static const gr_op tanh_grad_op;
 

@@ -211,6 +211,77 @@ END_TEST
 
 /* --- layouts, sizes, threads, errors --- */
 
+/* --- the backward of sigmoid and tanh, ops of their own --- */
+
+static gr_tensor *apply(const char *name, gr_tensor *dy, gr_tensor *y)
+{
+    gr_tensor *in[2] = {dy, y};
+    return gr_apply(NULL, gr_op_find(name), in, 2, NULL);
+}
+
+static gr_tensor *sigmoid_grad(gr_tensor *dy, gr_tensor *y) { return apply("sigmoid_grad", dy, y); }
+static gr_tensor *tanh_grad(gr_tensor *dy, gr_tensor *y) { return apply("tanh_grad", dy, y); }
+static double sigmoid_rule(double dy, double y) { return dy * y * (1 - y); }
+static double tanh_rule(double dy, double y) { return dy * (1 - y * y); }
+
+static const struct rule {
+    const char *name;
+    gr_tensor *(*op)(gr_tensor *dy, gr_tensor *y);
+    double (*z)(double dy, double y);
+} rules[] = {
+    {"sigmoid_grad", sigmoid_grad, sigmoid_rule},
+    {"tanh_grad", tanh_grad, tanh_rule},
+};
+
+/* dy [3,4] turned, y one row of every second element of eight. */
+static void check_rule(const struct rule *r, gr_dtype dtype, double tolerance)
+{
+    gr_tensor *dy = gr_transpose(make(dtype, points, GR_SHAPE(4, 3)), 0, 1);
+    gr_tensor *y = gr_slice(gr_tanh(make(dtype, points, GR_SHAPE(8))), 0, 0, 8, 2);
+    const double *a = values(dy), *b = values(y), *z = values(r->op(dy, y));
+    for (int i = 0; i < N; i++) {
+        const double want = r->z(a[i], b[i % 4]);
+        ck_assert_msg(fabs(z[i] - want) <= tolerance, "%s(%g, %g): expected %.12g, got %.12g",
+                      r->name, a[i], b[i % 4], want, z[i]);
+    }
+    gr_tensor *none = r->op(gr_zeros(g, dtype, GR_SHAPE(0, 4)), gr_zeros(g, dtype, GR_SHAPE(4)));
+    ck_assert_int_eq(gr_numel(none), 0);
+    ck_assert_ptr_nonnull(gr_data(none));
+    gr_graph_reset(g);
+}
+
+START_TEST(backward_rules_are_those_of_the_derivation)
+{
+    for (int i = 0; i < 2; i++) {
+        check_rule(&rules[i], GR_F64, 1e-15);
+        check_rule(&rules[i], GR_F32, 1e-6);
+    }
+}
+END_TEST
+
+/* Of both inputs at once: the cotangent x, the value tanh(x) / 2. */
+static gr_tensor *sigmoid_grad_of(gr_tensor *x) { return sigmoid_grad(x, gr_scale(gr_tanh(x), 0.5)); }
+static gr_tensor *tanh_grad_of(gr_tensor *x) { return tanh_grad(x, gr_scale(gr_tanh(x), 0.5)); }
+
+START_TEST(backward_rules_can_be_differentiated_again)
+{
+    derivative_check(g, "sigmoid_grad", sigmoid_grad_of, GR_SHAPE(4, 3), points, 2);
+    derivative_check(g, "tanh_grad", tanh_grad_of, GR_SHAPE(4, 3), points, 2);
+}
+END_TEST
+
+START_TEST(infinite_cotangents_stay_infinite)
+{
+    for (int i = 0; i < 2; i++)
+        for (gr_dtype dtype = GR_F32; dtype <= GR_F64; dtype++) {
+            gr_tensor *dy = gr_full(g, dtype, GR_SHAPE(5), -INFINITY);
+            const double *z = values(rules[i].op(dy, gr_full(g, dtype, GR_SHAPE(5), 0.25)));
+            for (int k = 0; k < 5; k++)
+                ck_assert_msg(z[k] == -INFINITY, "%s: expected -inf, got %g", rules[i].name, z[k]);
+        }
+}
+END_TEST
+
 START_TEST(strided_inputs_and_cotangents)
 {
     for (int i = 0; i < FUNCTIONS; i++) {
@@ -271,5 +342,6 @@ SUITE("activation", setup, teardown, values_and_derivatives_agree_with_calculus,
       large_arguments_neither_overflow_nor_vanish, nan_and_infinity_propagate,
       float32_stays_within_three_ulp, relu_has_the_slope_zero_at_zero,
       a_closed_relu_stops_infinite_cotangents, the_signature_tells_sides_and_distance,
-      strided_inputs_and_cotangents, scalars_and_nothing, the_same_bits_from_one_thread_and_two,
+      backward_rules_are_those_of_the_derivation, backward_rules_can_be_differentiated_again,
+      infinite_cotangents_stay_infinite, strided_inputs_and_cotangents, scalars_and_nothing, the_same_bits_from_one_thread_and_two,
       integers_are_refused_by_name)
