@@ -1,5 +1,6 @@
 /* test_matmul.c - matrix products against the definition. */
 /* SPDX-License-Identifier: MIT */
+#include "derivative.h"
 #include "fixture.h"
 #include "suite.h"
 
@@ -126,17 +127,121 @@ START_TEST(a_batch_is_its_matrices_one_by_one)
 }
 END_TEST
 
-START_TEST(linear_is_x_times_w_transposed_plus_b)
+/* --- the products that backward needs --- */
+
+static gr_tensor *apply(const char *name, gr_tensor *a, gr_tensor *b)
 {
-    gr_tensor *x = numbers(GR_F64, GR_SHAPE(2, 3, 4), 0), *w = numbers(GR_F64, GR_SHAPE(5, 4), 1), *b = numbers(GR_F64, GR_SHAPE(5), 2);
-    gr_tensor *in[3] = {x, w, b}, *d[3], *e[3];
-    gr_tensor *y = gr_linear(x, w, b), *z = gr_add(gr_matmul(x, gr_transpose(w, 0, 1)), b);
-    const double *p = wide(y), *q = wide(z);
-    for (int i = 0; i < 30; i++) ck_assert_double_eq_tol(p[i], q[i], 1e-13);
-    gr_grad(gr_square(y), in, 3, d);
-    gr_grad(gr_square(z), in, 3, e);
-    for (int k = 0; k < 3; k++)
-        for (int64_t i = 0; i < gr_numel(in[k]); i++) ck_assert_double_eq_tol(wide(d[k])[i], wide(e[k])[i], 1e-12);
+    gr_tensor *in[2] = {a, b};
+    return gr_apply(NULL, gr_op_find(name), in, 2, NULL);
+}
+
+static gr_tensor *by_turned(gr_tensor *a, gr_tensor *b)
+{
+    return apply("matmul_nt", a, b);
+}
+
+static gr_tensor *turned_by(gr_tensor *a, gr_tensor *b)
+{
+    return apply("matmul_tn", a, b);
+}
+
+/* Where elements of the operands lie, row-major: a [m,k] or [k,m], b [k,n] or [n,k]. */
+static const struct turned {
+    const char *name;
+    gr_tensor *(*record)(gr_tensor *a, gr_tensor *b);
+    bool a, b;
+} turned_products[] = {
+    {"matmul_nt", by_turned, false, true},
+    {"matmul_tn", turned_by, true, false},
+};
+
+static int64_t at(bool turn, int64_t row, int64_t column, int64_t rows, int64_t columns)
+{
+    return turn ? column * rows + row : row * columns + column;
+}
+
+static void expect_element(const char *name, const char *what, int64_t i, int64_t j, double got,
+                           double want, double tolerance)
+{
+    ck_assert_msg(fabs(got - want) <= tolerance, "%s, %s (%d, %d): expected %.12g, got %.12g", name,
+                  what, (int)i, (int)j, want, got);
+}
+
+/* y = A B, dA = V B^T, dB = A^T V by plain loops; size: m, k, n. */
+static void check_turned(const struct turned *t, gr_dtype dtype, const int64_t *size, int la, int lb,
+                         double tolerance)
+{
+    const int64_t m = size[0], k = size[1], n = size[2];
+    gr_tensor *a = t->a ? matrix(dtype, k, m, la, 0) : matrix(dtype, m, k, la, 0);
+    gr_tensor *b = t->b ? matrix(dtype, n, k, lb, 1) : matrix(dtype, k, n, lb, 1);
+    gr_tensor *in[2] = {a, b}, *d[2], *y = t->record(a, b), *v = numbers(dtype, GR_SHAPE(m, n), 2);
+    gr_vjp(&y, &v, 1, in, 2, d);
+    const double *pa = wide(a), *pb = wide(b), *py = wide(y), *pv = wide(v), *da = wide(d[0]),
+                 *db = wide(d[1]);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (int64_t l = 0; l < k; l++)
+                sum += pa[at(t->a, i, l, m, k)] * pb[at(t->b, l, j, k, n)];
+            expect_element(t->name, "y", i, j, py[i * n + j], sum, tolerance);
+        }
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t l = 0; l < k; l++) {
+            double sum = 0;
+            for (int64_t j = 0; j < n; j++) sum += pv[i * n + j] * pb[at(t->b, l, j, k, n)];
+            expect_element(t->name, "dA", i, l, da[at(t->a, i, l, m, k)], sum, tolerance);
+        }
+    for (int64_t l = 0; l < k; l++)
+        for (int64_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (int64_t i = 0; i < m; i++) sum += pa[at(t->a, i, l, m, k)] * pv[i * n + j];
+            expect_element(t->name, "dB", l, j, db[at(t->b, l, j, k, n)], sum, tolerance);
+        }
+    gr_graph_reset(g);
+}
+
+START_TEST(turned_products_of_any_layout)
+{
+    static const int64_t sizes[][3] = {{3, 4, 5},    {1, 7, 1}, {1, 1, 1}, {40, 1, 33},
+                                       {65, 50, 70}, {2, 0, 3}, {0, 4, 2}, {3, 2, 0}};
+    for (int t = 0; t < 2; t++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            for (int la = 0; la < LAYOUTS; la++)
+                for (int lb = 0; lb < LAYOUTS; lb++) {
+                    check_turned(&turned_products[t], GR_F64, sizes[i], la, lb, 1e-11);
+                    check_turned(&turned_products[t], GR_F32, sizes[i], la, lb, 1e-3);
+                }
+}
+END_TEST
+
+/* A batch of which one side lies the other way round and one is the same for all. */
+START_TEST(turned_products_of_a_batch_are_those_of_its_matrices)
+{
+    for (int t = 0; t < 2; t++) {
+        const struct turned *p = &turned_products[t];
+        const gr_shape one = p->a ? GR_SHAPE(1, 4, 3) : GR_SHAPE(1, 3, 4);
+        const gr_shape all = p->a ? GR_SHAPE(5, 4, 3) : GR_SHAPE(5, 3, 4);
+        gr_tensor *a = gr_expand(numbers(GR_F64, one, 0), all);
+        gr_tensor *b = p->b ? numbers(GR_F64, GR_SHAPE(6, 5, 4), 1) : numbers(GR_F64, GR_SHAPE(4, 5, 6), 1);
+        b = gr_transpose(b, 0, 1);
+        const double *y = wide(p->record(a, b));
+        for (int i = 0; i < 5; i++) {
+            const double *single = wide(p->record(gr_select(a, 0, i), gr_select(b, 0, i)));
+            for (int k = 0; k < 18; k++)
+                expect_element(p->name, "batch", i, k, y[i * 18 + k], single[k], 1e-13);
+        }
+    }
+}
+END_TEST
+
+static gr_tensor *squared_nt(gr_tensor *x) { return by_turned(x, x); }
+static gr_tensor *squared_tn(gr_tensor *x) { return turned_by(x, x); }
+
+START_TEST(turned_products_can_be_differentiated_again)
+{
+    static const double x[] = {0.3, -0.7, 0.2, 0.9, -0.4, 0.6};
+    derivative_check(g, "matmul_nt", squared_nt, GR_SHAPE(2, 3), x, 3);
+    derivative_check(g, "matmul_tn", squared_tn, GR_SHAPE(2, 3), x, 3);
 }
 END_TEST
 
@@ -147,12 +252,10 @@ START_TEST(shapes_that_do_not_fit_are_named)
     gr_graph_reset(g);
     gr_matmul(gr_ones(g, GR_F32, GR_SCALAR), gr_ones(g, GR_F32, GR_SHAPE(3, 4)));
     ck_assert_ptr_nonnull(strstr(gr_graph_error(g), "matmul: cannot multiply [] by [3,4]"));
-    gr_graph_reset(g);
-    gr_linear(gr_ones(g, GR_F32, GR_SHAPE(2, 3)), gr_ones(g, GR_F32, GR_SHAPE(5, 4)), NULL);
-    ck_assert_ptr_nonnull(strstr(gr_graph_error(g), "linear: x [2,3] does not suit a weight of [out,in] = [5,4]"));
 }
 END_TEST
 
 SUITE("matmul", setup, teardown, products_of_any_layout, a_product_over_nothing_is_zero,
       batches_broadcast_and_vectors_count_as_row_or_column, a_batch_is_its_matrices_one_by_one,
-      linear_is_x_times_w_transposed_plus_b, shapes_that_do_not_fit_are_named)
+      turned_products_of_any_layout, turned_products_of_a_batch_are_those_of_its_matrices,
+      turned_products_can_be_differentiated_again, shapes_that_do_not_fit_are_named)
