@@ -1,5 +1,6 @@
 /* test_random_graphs.c - thousands of random programs, against a naive interpreter. */
 /* SPDX-License-Identifier: MIT */
+#include "draw.h"
 #include "program.h"
 #include "suite.h"
 
@@ -12,23 +13,14 @@ static const double TOLERANCE = 1e-9; /* of the largest element */
 
 /* --- drawing --- */
 
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t next(program *p)
-{
-    uint64_t z = p->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 int64_t draw(program *p, int64_t n)
 {
-    return (int64_t)(next(p) % (uint64_t)n);
+    return draw_below(&p->state, n);
 }
 
 double draw_real(program *p)
 {
-    return 2 * ((double)(next(p) >> 11) + 0.5) / 9007199254740992.0 - 1;
+    return draw_unit(&p->state);
 }
 
 /* The newest ones more often, so that programs grow deep. */
