@@ -244,6 +244,17 @@ static gr__gemm_block block_of(const gr__product *p, int64_t entry, int64_t row,
     return block;
 }
 
+/* Tells of the columns of b that come when each thread has done a block. */
+static void look_ahead(const plan *l, int64_t column, gr__gemm_block *block)
+{
+    const gr__product *p = l->p;
+    const int64_t next = column + most(1, l->n_spaces) * l->columns;
+    if (next >= p->n) return;
+    const int64_t skip = (next - column) * p->b.column;
+    block->after = element(block->b.data, skip, l->size);
+    block->after_columns = least(least(l->columns, l->group), p->n - next);
+}
+
 static void run_task(plan *l, int64_t task, void *space)
 {
     const gr__product *p = l->p;
@@ -254,6 +265,7 @@ static void run_task(plan *l, int64_t task, void *space)
                                     least(l->columns, p->n - column));
     block.group = l->group;
     block.space = space;
+    look_ahead(l, column, &block);
     if (l->packed) block.packed = l->packed + column * p->k * l->size;
     if (l->by_dots) l->kernels->dot(&block);
     else if (l->by_blas) gr__gemm_blas_block(p->dtype, &block);

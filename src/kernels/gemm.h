@@ -56,8 +56,10 @@ typedef struct gr__gemm_block {
     int64_t add_row;
     void *c;
     int64_t ldc;
-    int64_t group; /* columns of b that are packed at a time, whole panels; 0: b lies well */
-    void *space;   /* GR__GEMM_DEPTH x group elements; NULL: on the stack, a panel at a time */
+    int64_t group;     /* columns of b that are packed at a time, whole panels; 0: b lies well */
+    const void *after; /* columns of b that this thread will probably pack after the block's */
+    int64_t after_columns; /* as many; 0: none */
+    void *space; /* GR__GEMM_DEPTH x group elements; NULL: on the stack, a panel at a time */
     gr__finish_fn *finish;
     void *finish_ctx;
     int64_t row, column; /* of the block in c, for finish */

@@ -15,8 +15,60 @@ enum {
     GEMM_ROWS = VEC_REGISTERS == 32 ? GR__GEMM_ROWS : 6,
     GEMM_COLUMNS = GEMM_VECS * VEC_LANES,
     GEMM_AHEAD = 16, /* rows of b that are fetched ahead, from where no processor foresees it */
+    GEMM_STRIP = 16, /* elements of k after which lines of what is read later are fetched */
+    GEMM_LINE = 64 / sizeof(REAL),
     ROWS_AT = 3 /* rows of a that are reached from one pointer, so that these fit their registers */
 };
+
+/* --- what is read later: fetched while tiles are multiplied --- */
+
+/* `runs` runs of `length` elements. */
+typedef struct gemm_ahead {
+    const REAL *x;
+    int64_t runs, step, length;
+    int64_t at;    /* where the first of them goes on */
+    int64_t lines; /* to fetch at each strip of k */
+} gemm_ahead;
+
+static int64_t gemm_least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Rows and columns of x from (row, column) on, in the runs in which they lie, if any. */
+static gemm_ahead runs_of(const gr__matrix *x, int64_t row, int64_t rows, int64_t column,
+                          int64_t columns)
+{
+    if (rows <= 0 || columns <= 0) return (gemm_ahead){0};
+    const REAL *from = (const REAL *)x->data + row * x->row + column * x->column;
+    if (x->column == 1) return (gemm_ahead){from, rows, x->row, columns, 0, 0};
+    if (x->row == 1) return (gemm_ahead){from, columns, x->column, rows, 0, 0};
+    return (gemm_ahead){0};
+}
+
+/* So many lines at a time that `tiles` of them do it all. */
+static gemm_ahead spread(gemm_ahead f, int64_t depth, int64_t tiles)
+{
+    if (f.runs == 0) return f;
+    const int64_t strips = tiles * ((depth + GEMM_STRIP - 1) / GEMM_STRIP);
+    const int64_t lines = f.runs * ((f.length + GEMM_LINE - 1) / GEMM_LINE);
+    f.lines = (lines + strips - 1) / strips;
+    return f;
+}
+
+static ALWAYS_INLINE void fetch_lines(gemm_ahead *f)
+{
+    for (int64_t n = f->lines; n > 0 && f->runs > 0; n--) {
+        __builtin_prefetch(f->x + f->at, 0, 2);
+        f->at += GEMM_LINE;
+        if (f->at < f->length) continue;
+        f->at = 0;
+        f->x += f->step;
+        f->runs--;
+    }
+}
+
+/* --- tiles --- */
 
 typedef struct gemm_tile {
     const REAL *a; /* element (r, k) is a[r * a_row + k * a_step] */
@@ -28,30 +80,42 @@ typedef struct gemm_tile {
     int64_t add_row;
     REAL *c;
     int64_t ldc;
+    gemm_ahead *ahead; /* or NULL */
 } gemm_tile;
+
+static ALWAYS_INLINE void add_outer_product(vec sum[][GEMM_VECS], const REAL *const *a,
+                                            int64_t a_row, const REAL *b, int64_t ahead,
+                                            const int rows, const int vecs)
+{
+    vec row[GEMM_VECS];
+    UNROLL
+    for (int v = 0; v < vecs; v++) {
+        row[v] = vec_load(b + v * VEC_LANES);
+        __builtin_prefetch(b + ahead + v * VEC_LANES);
+    }
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        const REAL x = a[r / ROWS_AT][r % ROWS_AT * a_row];
+        UNROLL
+        for (int v = 0; v < vecs; v++) sum[r][v] += x * row[v];
+    }
+}
 
 static ALWAYS_INLINE void gemm_sums(const gemm_tile *t, const int rows, const int vecs)
 {
     vec sum[GEMM_ROWS][GEMM_VECS] = {{{0}}};
     const REAL *a[(GEMM_ROWS + ROWS_AT - 1) / ROWS_AT], *b = t->b;
     const int64_t a_row = t->a_row, a_step = t->a_step, b_step = t->b_step;
+    const int64_t length = t->ahead ? GEMM_STRIP : t->depth;
     UNROLL
     for (int r = 0; r < rows; r += ROWS_AT) a[r / ROWS_AT] = t->a + r * a_row;
-    for (int64_t k = t->depth; k > 0; k--, b += b_step) {
-        vec row[GEMM_VECS];
-        UNROLL
-        for (int v = 0; v < vecs; v++) {
-            row[v] = vec_load(b + v * VEC_LANES);
-            __builtin_prefetch(b + GEMM_AHEAD * b_step + v * VEC_LANES);
-        }
-        UNROLL
-        for (int r = 0; r < rows; r++) {
-            const REAL x = a[r / ROWS_AT][r % ROWS_AT * a_row];
+    for (int64_t left = t->depth; left > 0; left -= length) {
+        if (t->ahead) fetch_lines(t->ahead);
+        for (int64_t k = left < length ? left : length; k > 0; k--, b += b_step) {
+            add_outer_product(sum, a, a_row, b, GEMM_AHEAD * b_step, rows, vecs);
             UNROLL
-            for (int v = 0; v < vecs; v++) sum[r][v] += x * row[v];
+            for (int r = 0; r < rows; r += ROWS_AT) a[r / ROWS_AT] += a_step;
         }
-        UNROLL
-        for (int r = 0; r < rows; r += ROWS_AT) a[r / ROWS_AT] += a_step;
     }
     UNROLL
     for (int r = 0; r < rows; r++) {
@@ -110,6 +174,7 @@ typedef struct gemm_piece {
     const gr__gemm_block *p;
     REAL *space; /* of b */
     int64_t column, columns, k, depth;
+    int64_t whole;   /* the depth of a block's first piece */
     const REAL *add; /* of the first row and column of the block */
     int64_t add_row;
 } gemm_piece;
@@ -167,11 +232,40 @@ static void pack_b(const gemm_piece *s)
     }
 }
 
-static void multiply_panels(const gemm_piece *s, int64_t row, int64_t rows)
+/* What is packed after this piece of b: its columns go on, then others begin. */
+static gemm_ahead next_of_b(const gemm_piece *s)
+{
+    const gr__gemm_block *p = s->p;
+    const int64_t end = s->k + s->depth, column = s->column + s->columns;
+    const gr__matrix after = {p->after, p->b.row, p->b.column};
+    if (p->packed || !p->group) return (gemm_ahead){0};
+    if (end < p->k)
+        return runs_of(&p->b, end, gemm_least(s->depth, p->k - end), s->column, s->columns);
+    if (column < p->n)
+        return runs_of(&p->b, 0, s->whole, column, gemm_least(s->columns, p->n - column));
+    return runs_of(&after, 0, s->whole, 0, p->after_columns);
+}
+
+/* The rows of a after these where no processor foresees them: those that lie across. */
+static gemm_ahead next_of_a(const gemm_piece *s, int64_t row, int64_t rows)
+{
+    enum { PANELS = 4 }; /* of b, in whose time it is worth it */
+    const gr__gemm_block *p = s->p;
+    if (p->a.row != 1 || s->columns < PANELS * GEMM_COLUMNS) return (gemm_ahead){0};
+    return runs_of(&p->a, row + rows, gemm_least(rows, p->m - row - rows), s->k, s->depth);
+}
+
+static int64_t panels_of(const gemm_piece *s)
+{
+    return (s->columns + GEMM_COLUMNS - 1) / GEMM_COLUMNS;
+}
+
+static void multiply_panels(const gemm_piece *s, int64_t row, int64_t rows, gemm_ahead *next)
 {
     const gr__gemm_block *p = s->p;
     const int64_t height = rows + rows % 2, end = s->column + s->columns;
     gemm_tile t = {.depth = s->depth, .add_row = s->add_row, .ldc = p->ldc};
+    gemm_ahead after = spread(next_of_a(s, row, rows), s->depth, panels_of(s));
     REAL space[GEMM_ROWS * GR__GEMM_DEPTH];
     take_a(s, row, rows, height, space, &t);
     for (int64_t j = s->column; j < end; j += GEMM_COLUMNS) {
@@ -179,6 +273,7 @@ static void multiply_panels(const gemm_piece *s, int64_t row, int64_t rows)
         take_b(s, j, columns, &t);
         t.add = s->add ? s->add + row * s->add_row + j : NULL;
         t.c = (REAL *)p->c + row * p->ldc + j;
+        t.ahead = next->runs ? next : after.runs ? &after : NULL;
         if (rows == height && columns == tile_width(columns)) multiply_width(&t, rows, columns);
         else multiply_edge(&t, height, rows, columns);
     }
@@ -190,11 +285,12 @@ static void multiply_piece(const gemm_piece *s, bool last)
     const gr__gemm_block *p = s->p;
     if (!p->packed) pack_b(s);
     int64_t panels = (p->m + GEMM_ROWS - 1) / GEMM_ROWS, rows;
+    gemm_ahead next = spread(next_of_b(s), s->depth, panels * panels_of(s));
     for (int64_t row = 0; row < p->m; row += rows, panels--) {
         rows = (p->m - row + panels - 1) / panels;
         rows += rows % 2;
         if (rows > p->m - row) rows = p->m - row;
-        multiply_panels(s, row, rows);
+        multiply_panels(s, row, rows, &next);
         if (last && p->finish)
             p->finish(p->finish_ctx, p->row + row, rows, p->column + s->column, s->columns);
     }
@@ -211,6 +307,7 @@ static void multiply_groups(const gr__gemm_block *p, REAL *space, int64_t group)
                         .space = space,
                         .column = column,
                         .columns = p->n - column < group ? p->n - column : group,
+                        .whole = depth,
                         .add = p->add,
                         .add_row = p->add_row};
         do {
