@@ -75,7 +75,7 @@ double train_step(job *j, int i)
 {
     gr_graph_reset(j->g);
     gr_tensor *loss = record_loss(j, i % BATCHES);
-    if (gr_backward(loss) || gr_step(j->optimizer)) return NAN;
+    if (gr_backward_step(j->optimizer, loss)) return NAN;
     return gr_item(loss);
 }
 

@@ -43,6 +43,7 @@ typedef struct gr_rule {
 GR_API gr_optimizer *gr_optimizer_new(gr_model *m, const gr_rule *rule, double lr, const void *options); /* copies both */
 GR_API void gr_optimizer_free(gr_optimizer *opt);
 GR_API gr_status gr_step(gr_optimizer *opt);      /* updates every parameter that has a gradient, and clears it */
+GR_API gr_status gr_backward_step(gr_optimizer *opt, gr_tensor *loss); /* gr_backward and gr_step in less memory: each large gradient lives until its update */
 GR_API gr_status gr_zero_grad(gr_optimizer *opt); /* clears without updating */
 GR_API double gr_optimizer_lr(const gr_optimizer *opt);     /* of the last step, or of the first to come */
 GR_API gr_status gr_optimizer_set_lr(gr_optimizer *opt, double lr); /* the base rate, where there is a schedule */

@@ -7,6 +7,7 @@
  */
 /* SPDX-License-Identifier: MIT */
 #include "elementwise.h"
+#include "handover.h"
 
 #include <math.h>
 
@@ -155,16 +156,25 @@ static bool run_marked(gr_graph *g, backlog *b, gr_node *node)
     return finish(g, b) && run_now(g, node);
 }
 
+/* Whether gradients that are due can be handed over, if there are any: nothing is put off. */
+static bool hand_over(gr_graph *g, const backlog *b, const gr_node *node)
+{
+    const gr__handover *h = g->handover;
+    if (!h || h->next == h->n || h->due[h->next].at > node->id || b->group.n) return true;
+    return gr__hand_over(g, node->id);
+}
+
 gr_status gr__evaluate(gr_graph *g, gr_tensor *const *targets, int n, bool backward)
 {
     if (g->status) return g->status;
+    if (g->handover && g->handover->calling) return gr__handover_refuse(g);
     plan p = make_plan(g, targets, n);
     backlog b;
     b.group.n = b.n_after = 0;
     g->backward = backward;
     g->running = true;
     for (gr_node *node = p.first; node; node = node->next) {
-        if (node->mark == g->epoch && !run_marked(g, &b, node)) break;
+        if (node->mark == g->epoch && (!run_marked(g, &b, node) || !hand_over(g, &b, node))) break;
         if (node == p.last) break;
     }
     if (!g->status) finish(g, &b);

@@ -2,17 +2,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "backward.h"
 #include "elementwise.h"
+#include "handover.h"
 #include "rows.h"
 #include "strided.h"
 
 #include <string.h>
 
-enum { CLAIMED = 1, BOUND }; /* what gr_backward notes in a parameter's `busy` */
+enum { CLAIMED = 1, BOUND, DUE }; /* what gr_backward notes in a parameter's `busy` */
 
 typedef struct leaves {
     gr_param **param;
     gr_tensor **x, **dx, **targets; /* n parameters; targets: dx, sinks, assigned values */
     int n, n_targets;
+    bool repeated; /* two leaves are of the same parameter */
 } leaves;
 
 /* A tensor that nothing consumes and that is still pending: an accuracy, say. */
@@ -41,6 +43,7 @@ static int count_targets(const gr_graph *g)
 static bool gather_leaves(gr_graph *g, leaves *l)
 {
     l->n = l->n_targets = 0;
+    l->repeated = false;
     size_t room = 0;
     for (gr_node *leaf = g->params; leaf; leaf = gr__leaf_of(leaf)->older)
         room += (leaf->out[0].flags & GR__GRAD) != 0;
@@ -87,7 +90,11 @@ static bool claim(gr_graph *g, leaves *l, const void *site)
 {
     for (int i = 0; i < l->n; i++) {
         gr_param *p = l->param[i];
-        if (!__atomic_exchange_n(&p->busy, CLAIMED, __ATOMIC_ACQUIRE) || repeats(l, i)) continue;
+        if (!__atomic_exchange_n(&p->busy, CLAIMED, __ATOMIC_ACQUIRE)) continue;
+        if (repeats(l, i)) {
+            l->repeated = true;
+            continue;
+        }
         gr__fail_at(g, GR_ERR_STATE, site,
                     "gr_backward: another thread is in backward into "
                     "parameter '%s'; workers use gr_grad",
@@ -103,7 +110,7 @@ static void unclaim(leaves *l)
     for (int i = 0; i < l->n; i++) __atomic_store_n(&l->param[i]->busy, 0, __ATOMIC_RELEASE);
 }
 
-static bool need_grad_memory(gr_graph *g, gr_param *p)
+bool gr__need_grad(gr_graph *g, gr_param *p)
 {
     if (!p->grad)
         p->grad = gr__alloc((size_t)gr_shape_numel(&p->shape) * gr_dtype_size(p->dtype) + 1);
@@ -123,7 +130,7 @@ static void bind_gradient(gr_param *p, gr_tensor *dx, uint32_t recorded)
     p->busy = BOUND;
 }
 
-static void add_into(gr_param *p, gr_tensor *dx)
+void gr__add_gradient(gr_param *p, const gr_tensor *dx)
 {
     int64_t strides[GR_MAX_RANK];
     const gr_value v = gr__tensor_value(dx, strides);
@@ -146,7 +153,7 @@ static void deliver(leaves *l)
         for (int i = 0; i < l->n; i++) {
             gr_param *p = l->param[i];
             if (!l->dx[i] || p->busy != claim || l->dx[i]->data == p->grad) continue;
-            if (l->dx[i]->data) add_into(p, l->dx[i]);
+            if (l->dx[i]->data) gr__add_gradient(p, l->dx[i]);
             else gr__rows_add(p, l->dx[i]);
         }
     }
@@ -191,7 +198,62 @@ static bool gather_observed(gr_graph *g, leaves *l, gr_node *from)
     return true;
 }
 
-static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
+/* Asks for all gradients, or for the cotangents of a table's rows; gives the first of them. */
+static gr_tensor **ask_for_gradients(leaves *l)
+{
+    gr_tensor **first = l->targets + l->n_targets;
+    for (int i = 0; i < l->n; i++) {
+        gr_tensor *dx = l->dx[i];
+        if (!dx) continue;
+        bool by_rows = gr__rows_apply(l->param[i], dx);
+        l->targets[l->n_targets++] = by_rows ? dx->node->in[0] : dx;
+    }
+    return first;
+}
+
+/* Finds them a place; false: out of memory. */
+static bool place_gradients(gr_graph *g, leaves *l, gr_tensor *const *asked, uint32_t recorded)
+{
+    for (int i = 0; i < l->n; i++) {
+        gr_tensor *dx = l->dx[i];
+        gr_param *p = l->param[i];
+        if (!dx) continue;
+        bool by_rows = *asked++ != dx;
+        if (p->busy == DUE) continue;
+        if (!gr__need_grad(g, p)) return false;
+        if (!by_rows) bind_gradient(p, dx, recorded);
+    }
+    return true;
+}
+
+/* Which gradients go to the receiver early; none where a NaN in a later one is to stop all. */
+static bool plan_handover(gr_graph *g, const leaves *l, gr__handover *h, uint32_t recorded)
+{
+    h->due = gr__arena_alloc(&g->nodes, (size_t)l->n * sizeof *h->due);
+    if (!h->due) {
+        gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward_each: out of memory");
+        return false;
+    }
+    for (int i = l->n - 1; i >= 0 && !l->repeated && !g->anomaly; i--)
+        if (l->dx[i]) gr__handover_offer(h, l->param[i], l->x[i], l->dx[i]);
+    if (h->n && !gr__handover_plan(h, g, l->targets, l->n_targets, recorded)) return false;
+    for (int i = 0; i < h->n; i++) h->due[i].param->busy = DUE;
+    return true;
+}
+
+/* What was asked for; and hands over whatever is due at the end of it. */
+static gr_status compute(gr_graph *g, leaves *l, gr__handover *h)
+{
+    g->handover = h;
+    gr_status status = gr__evaluate(g, l->targets, l->n_targets, true);
+    if (h && !status && !h->status) gr__hand_over(g, UINT32_MAX);
+    g->handover = NULL;
+    if (g->status) return g->status;
+    return h ? h->status : GR_OK;
+}
+
+/* h: NULL, or who gets gradients early. */
+static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l, gr__handover *h)
 {
     uint32_t recorded = g->n_nodes;
     gr_tensor *one = gr__fill(g, (gr_dtype)loss->dtype, loss->shape, 1, loss->node->site);
@@ -200,26 +262,20 @@ static gr_status backward(gr_graph *g, gr_tensor *loss, leaves *l)
     gr_status status = g->status ? g->status : gr__sweep_params(g, loss, one, l->x, l->n, l->dx);
     g->no_grad_depth--;
     if (status) return status;
-    bool reached = false;
-    for (int i = 0; i < l->n; i++) {
-        if (!l->dx[i]) continue;
-        reached = true;
-        gr_param *p = l->param[i];
-        if (!need_grad_memory(g, p)) return g->status;
-        bool by_rows = gr__rows_apply(p, l->dx[i]);
-        if (!by_rows) bind_gradient(p, l->dx[i], recorded);
-        l->targets[l->n_targets++] = by_rows ? l->dx[i]->node->in[0] : l->dx[i];
-    }
-    if (!reached) {
+    gr_tensor **asked = ask_for_gradients(l);
+    if (asked == l->targets + l->n_targets) {
         gr__fail_at(g, GR_ERR_ARGUMENT, loss->node->site,
                     "gr_backward: the loss does not depend on any trainable parameter");
         return g->status;
     }
+    if (h && !plan_handover(g, l, h, recorded)) return g->status;
+    if (!place_gradients(g, l, asked, recorded)) return g->status;
     if (g->hooked && !gather_observed(g, l, one->node)) return g->status;
-    if (gr__evaluate(g, l->targets, l->n_targets, true) == GR_OK) deliver(l);
+    status = compute(g, l, h);
+    if (!status) deliver(l);
     unbind(l);
     drop_results(l);
-    return g->status;
+    return status;
 }
 
 static gr_status check_loss(gr_graph *g, gr_tensor *loss, const void *site)
@@ -236,6 +292,25 @@ static gr_status check_loss(gr_graph *g, gr_tensor *loss, const void *site)
     return g->status;
 }
 
+static gr_status backward_into(gr_tensor *loss, gr__handover *h, const void *site)
+{
+    gr_graph *g = loss->graph;
+    if (!g) return GR_ERR_STATE;
+    if (g->status || check_loss(g, loss, site)) return g->status;
+    leaves l;
+    gr_status status = GR_OK;
+    if (!gather_leaves(g, &l)) return g->status;
+    if (claim(g, &l, site)) {
+        gather_targets(g, &l, loss);
+        g->swept = g->last;
+        g->n_deferred = 0;
+        status = backward(g, loss, &l, h);
+    }
+    unclaim(&l);
+    if (!status) status = g->status;
+    return status ? status : gr_commit(g);
+}
+
 /* Adds d loss / d p into the gradient of every trainable parameter that the loss depends on; a
  * gradient that was cleared is written afresh. Also computes every recorded tensor that nothing
  * consumes, so that reading an accuracy after the optimizer's step gives the value before it, and
@@ -244,17 +319,30 @@ static gr_status check_loss(gr_graph *g, gr_tensor *loss, const void *site)
 gr_status gr_backward(gr_tensor *loss)
 {
     if (!loss) return gr__fail(GR_ERR_ARGUMENT, "gr_backward: the loss is NULL");
-    gr_graph *g = loss->graph;
-    if (!g) return GR_ERR_STATE;
-    if (g->status || check_loss(g, loss, GR_HERE)) return g->status;
-    leaves l;
-    if (!gather_leaves(g, &l)) return g->status;
-    if (claim(g, &l, GR_HERE)) {
-        gather_targets(g, &l, loss);
-        g->swept = g->last;
-        g->n_deferred = 0;
-        backward(g, loss, &l);
-    }
-    unclaim(&l);
-    return g->status ? g->status : gr_commit(g);
+    return backward_into(loss, NULL, GR_HERE);
+}
+
+/* gr_backward that hands large gradients over one by one, so that they need not all be in memory at
+ * a time.
+ *
+ * receive  is called with a parameter once the loss is computed, the parameter's gradient is
+ *          complete (gr_param_grad, with what earlier calls of gr_backward left there) and nothing
+ *          that is still to be computed reads the parameter, which may then be written. A gradient
+ *          that it does not clear stays, as after gr_backward. It may neither record on the graph
+ *          nor ask it for values that are not there yet. Anything but GR_OK ends the sweep and is
+ *          returned
+ * user     is passed to it
+ *
+ * It is not called, and gradients are left as gr_backward leaves them, for parameters of at most
+ * 4 KB, for tables whose gradient is known by rows, for parameters that are assigned (gr_assign) or
+ * needed at the end as they are, and in a graph that watches for anomalies.
+ *
+ * On failure, whoever reports it, those that it was called with before have been handed over; no
+ * other gradient has changed that was not cleared, and nothing is assigned. */
+gr_status gr_backward_each(gr_tensor *loss, gr_receiver *receive, void *user)
+{
+    gr__handover h = {.receive = receive, .user = user};
+    if (!loss) return gr__fail(GR_ERR_ARGUMENT, "gr_backward_each: the loss is NULL");
+    if (!receive) return gr__fail(GR_ERR_ARGUMENT, "gr_backward_each: the receiver is NULL");
+    return backward_into(loss, &h, GR_HERE);
 }

@@ -172,6 +172,7 @@ struct gr_graph {
     bool single;       /* any of guarded, observer, tracer: nodes are to be seen one by one */
     bool running;      /* a plan is being run: `uses` counts */
     bool backward;     /* the running plan is gr_backward's: saved values go at their last use */
+    struct gr__handover *handover; /* of the running gr_backward_each; NULL: none */
     uint64_t seed, stream;
 
     struct {

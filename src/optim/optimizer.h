@@ -94,6 +94,8 @@ gr_optimizer *gr__out_of_bounds(const char *name, const gr__bound *bounds, int n
 
 /* One slot for each parameter of the model, those added since the last step too. */
 gr_status gr__need_slots(gr_optimizer *opt);
+/* Lays the slot on the line from place `first` on, if it has a gradient. */
+void gr__slot_place(const gr_optimizer *opt, gr__slot *s, int64_t first);
 /* Lays the parameters that have a gradient on the line; returns its length, -1 if none has. */
 int64_t gr__line_up(gr_optimizer *opt);
 int64_t gr__row_length(const gr__slot *s); /* of w[i], or all of a vector */
@@ -104,6 +106,14 @@ int64_t gr__run_at(const gr__slot *s, int64_t at, int64_t to, int64_t *begin, in
 int gr__slot_at(const gr_optimizer *opt, int64_t at);
 /* The square root of the sum of all squares on the line. */
 double gr__line_norm(gr_optimizer *opt, int64_t length);
+
+/* --- step.c: the parts of a step --- */
+
+gr_status gr__step_check(gr_optimizer *opt, const char *name); /* that it can take one; slots */
+void gr__step_prepare(gr_optimizer *opt, double clip); /* rates, and what groups ask for */
+void gr__step_line(gr_optimizer *opt, int64_t length); /* updates what lies on the line */
+void gr__step_slot(gr_optimizer *opt, gr__slot *s);    /* or one parameter alone, at its place 0 */
+gr_status gr__step_end(gr_optimizer *opt);             /* counts it and clears gradients */
 
 /* --- lbfgs.c --- */
 

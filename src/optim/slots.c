@@ -116,9 +116,10 @@ int64_t gr__row_length(const gr__slot *s)
 }
 
 /* All elements, or where rows without gradient stay and the parameter knows the others, those. */
-static void place_slot(const gr_optimizer *opt, gr__slot *s)
+void gr__slot_place(const gr_optimizer *opt, gr__slot *s, int64_t first)
 {
     int64_t n_rows;
+    s->first = first;
     s->rows = NULL;
     s->whole.g = gr_param_frozen(s->param) ? NULL : gr_param_grad(s->param);
     s->count = s->whole.n = s->whole.g ? gr_shape_numel(gr_param_shape(s->param)) : 0;
@@ -133,8 +134,7 @@ int64_t gr__line_up(gr_optimizer *opt)
     bool any = false;
     for (int i = 0; i < opt->n_slots; i++) {
         gr__slot *s = &opt->slots[i];
-        place_slot(opt, s);
-        s->first = length;
+        gr__slot_place(opt, s, length);
         length += s->count;
         any |= s->whole.n > 0;
     }

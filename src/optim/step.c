@@ -44,15 +44,12 @@ static void constrain_range(void *ctx, int64_t begin, int64_t end)
         if (!skips || !without_gradient(s, i)) constrain_row(r, s->rows ? s->rows[i] : i);
 }
 
-static void constrain(const gr_optimizer *opt)
+static void constrain(const gr_optimizer *opt, const gr__slot *s)
 {
-    for (int i = 0; i < opt->n_slots; i++) {
-        const gr__slot *s = &opt->slots[i];
-        const gr_param_group *settings = &opt->groups[s->group].settings;
-        if (s->count == 0 || !(settings->max_norm > 0 || settings->unit_norm)) continue;
-        row_pass r = {s, settings, gr__row_length(s)};
-        gr__parallel_for(s->count / r.length, 1 + GR__CHUNK / r.length, constrain_range, &r);
-    }
+    const gr_param_group *settings = &opt->groups[s->group].settings;
+    if (s->count == 0 || !(settings->max_norm > 0 || settings->unit_norm)) return;
+    row_pass r = {s, settings, gr__row_length(s)};
+    gr__parallel_for(s->count / r.length, 1 + GR__CHUNK / r.length, constrain_range, &r);
 }
 
 /* --- a piece of one parameter --- */
@@ -113,20 +110,24 @@ static void update_rows(const gr_optimizer *opt, const gr__slot *s, int64_t begi
     update_piece(opt, s, from, end);
 }
 
+/* What of the slot lies at begin .. end of the line. */
+static void update_slot(const gr_optimizer *opt, const gr__slot *s, int64_t begin, int64_t end)
+{
+    bool looks = opt->groups[s->group].settings.sparse_rows && !s->rows;
+    int64_t at = begin > s->first ? begin - s->first : 0;
+    int64_t to = end - s->first < s->count ? end - s->first : s->count;
+    for (int64_t from, until; at < to;) {
+        at = gr__run_at(s, at, to, &from, &until);
+        if (looks) update_rows(opt, s, from, until);
+        else update_piece(opt, s, from, until);
+    }
+}
+
 static void update_range(void *ctx, int64_t begin, int64_t end)
 {
     const gr_optimizer *opt = ctx;
-    for (int i = gr__slot_at(opt, begin); i < opt->n_slots && opt->slots[i].first < end; i++) {
-        const gr__slot *s = &opt->slots[i];
-        bool looks = opt->groups[s->group].settings.sparse_rows && !s->rows;
-        int64_t at = begin > s->first ? begin - s->first : 0;
-        int64_t to = end - s->first < s->count ? end - s->first : s->count;
-        for (int64_t from, until; at < to;) {
-            at = gr__run_at(s, at, to, &from, &until);
-            if (looks) update_rows(opt, s, from, until);
-            else update_piece(opt, s, from, until);
-        }
-    }
+    for (int i = gr__slot_at(opt, begin); i < opt->n_slots && opt->slots[i].first < end; i++)
+        update_slot(opt, &opt->slots[i], begin, end);
 }
 
 /* --- a step --- */
@@ -168,13 +169,53 @@ static double clip_of(gr_optimizer *opt, int64_t length)
     return factor > 1 ? 1 : factor;
 }
 
-static gr_status check_step(gr_optimizer *opt)
+gr_status gr__step_check(gr_optimizer *opt, const char *name)
 {
     if (opt->status) return gr__fail(opt->status, "%s", opt->message);
     if (opt->lbfgs)
-        return gr__fail(GR_ERR_STATE, "gr_step: lbfgs evaluates the loss several times; "
-                                      "use gr_step_closure");
+        return gr__fail(GR_ERR_STATE,
+                        "%s: lbfgs evaluates the loss several times; use gr_step_closure", name);
     return gr__need_slots(opt);
+}
+
+void gr__step_prepare(gr_optimizer *opt, double clip)
+{
+    gr__optimizer_rates(opt);
+    for (int k = 0; k < opt->n_groups; k++)
+        opt->groups[k].tuning = tuning_of(&opt->groups[k], clip);
+}
+
+void gr__step_line(gr_optimizer *opt, int64_t length)
+{
+    for (int i = 0; i < opt->n_slots; i++)
+        if (opt->slots[i].whole.n) begin_update(opt, &opt->slots[i]);
+    gr__parallel_for(length, GR__CHUNK, update_range, opt);
+    for (int i = 0; i < opt->n_slots; i++) constrain(opt, &opt->slots[i]);
+}
+
+typedef struct slot_pass {
+    const gr_optimizer *opt;
+    const gr__slot *slot;
+} slot_pass;
+
+static void update_alone(void *ctx, int64_t begin, int64_t end)
+{
+    const slot_pass *p = ctx;
+    update_slot(p->opt, p->slot, begin, end);
+}
+
+void gr__step_slot(gr_optimizer *opt, gr__slot *s)
+{
+    slot_pass p = {opt, s};
+    begin_update(opt, s);
+    gr__parallel_for(s->count, GR__CHUNK, update_alone, &p);
+    constrain(opt, s);
+}
+
+gr_status gr__step_end(gr_optimizer *opt)
+{
+    opt->steps++;
+    return gr_zero_grad(opt);
 }
 
 /* Updates every parameter that has a gradient and is not frozen by the rule, at the rate of the
@@ -182,22 +223,15 @@ static gr_status check_step(gr_optimizer *opt)
  * gr_backward is missing. The first step allocates the rule's states; no other step allocates. */
 gr_status gr_step(gr_optimizer *opt)
 {
-    gr_status status = check_step(opt);
+    gr_status status = gr__step_check(opt, "gr_step");
     if (status) return status;
     int64_t length = gr__line_up(opt);
     if (length < 0)
         return gr__fail(GR_ERR_STATE, "gr_step: no parameter has a gradient; call gr_backward "
                                       "before, and see that not all are frozen");
-    gr__optimizer_rates(opt);
-    double clip = clip_of(opt, length);
-    for (int k = 0; k < opt->n_groups; k++)
-        opt->groups[k].tuning = tuning_of(&opt->groups[k], clip);
-    for (int i = 0; i < opt->n_slots; i++)
-        if (opt->slots[i].whole.n) begin_update(opt, &opt->slots[i]);
-    gr__parallel_for(length, GR__CHUNK, update_range, opt);
-    constrain(opt);
-    opt->steps++;
-    return gr_zero_grad(opt);
+    gr__step_prepare(opt, clip_of(opt, length));
+    gr__step_line(opt, length);
+    return gr__step_end(opt);
 }
 
 /* One step of an optimizer that may ask for the loss more than once.
