@@ -35,7 +35,7 @@ gr_status gr__handover_refuse(gr_graph *g);
 
 /* --- of gr_backward (step.c) --- */
 
-bool gr__need_grad(gr_graph *g, gr_param *p);        /* its memory; false, with the error set */
+bool gr__need_grad(gr_graph *g, gr_param *p);            /* its memory; false, with the error set */
 void gr__add_gradient(gr_param *p, const gr_tensor *dx); /* dx has data */
 
 #endif

@@ -83,10 +83,11 @@ static gr_status run_clipped(gr_optimizer *opt, gr_tensor *loss)
  * which needs all gradients at a time, and for what gr_backward_each leaves for the end, it is the
  * two calls.
  *
- * A loss that is NaN or infinite is an error (GR_ERR_STATE): nothing is updated or assigned. On any
+ * A loss that is NaN or infinite is an error (GR_ERR_STATE), and no parameter is updated. On any
  * failure the gradients of the optimizer's parameters are cleared, and gr_optimizer_steps has not
- * moved. If it comes in the middle of backward (memory, a value that a kernel refuses) parameters
- * that were updated by then are, each as a whole; where not even that may be, make the two calls.
+ * moved. If it comes in the middle of backward (memory, a value that a kernel refuses), parameters
+ * that had been updated by then stay so, each as a whole; where that must not be, make the two
+ * calls.
  *
  * Values that depend on parameters and are read afterwards: gr_keep, as with gr_step. */
 gr_status gr_backward_step(gr_optimizer *opt, gr_tensor *loss)

@@ -110,10 +110,10 @@ double gr__line_norm(gr_optimizer *opt, int64_t length);
 /* --- step.c: the parts of a step --- */
 
 gr_status gr__step_check(gr_optimizer *opt, const char *name); /* that it can take one; slots */
-void gr__step_prepare(gr_optimizer *opt, double clip); /* rates, and what groups ask for */
-void gr__step_line(gr_optimizer *opt, int64_t length); /* updates what lies on the line */
-void gr__step_slot(gr_optimizer *opt, gr__slot *s);    /* or one parameter alone, at its place 0 */
-gr_status gr__step_end(gr_optimizer *opt);             /* counts it and clears gradients */
+void gr__step_prepare(gr_optimizer *opt, double clip);         /* rates, and what groups ask for */
+void gr__step_line(gr_optimizer *opt, int64_t length);         /* updates what lies on the line */
+void gr__step_slot(gr_optimizer *opt, gr__slot *s); /* or one parameter alone, at its place 0 */
+gr_status gr__step_end(gr_optimizer *opt);          /* counts it and clears gradients */
 
 /* --- lbfgs.c --- */
 

@@ -81,8 +81,8 @@ static void add_to_sums(gr__fit *f, const gr__measured *y, double loss, double c
     for (int i = 0; i < f->measures.n_metrics; i++) s->metric[i] += gr_item(y->metric[i]) * count;
 }
 
-/* Adds the gradients of one batch. All that is random in it follows seed and number alone, so that
- * a run which goes on from a checkpoint draws the same. */
+/* Adds the gradients of one batch; the last one of an update makes it. All that is random in it
+ * follows seed and number alone, so that a run which goes on from a checkpoint draws the same. */
 static gr_status train_batch(gr__fit *f, const gr_batch *b, double share, bool last)
 {
     gr_graph *g = f->graph;
@@ -92,10 +92,12 @@ static gr_status train_batch(gr__fit *f, const gr_batch *b, double share, bool l
     gr__recorded r = gr__record_batch(g, f->run.net, f->train, b, f->site);
     if (gr_graph_status(g)) return gr_graph_status(g);
     gr__measured y = gr__record_measures(&f->measures, f->train, r, f->site);
-    gr_status status = gr_backward(record_objective(f, y.loss, share, last));
-    if (status) return status;
+    gr_tensor *objective = record_objective(f, y.loss, share, last);
+    gr_status status = last ? gr_backward_step(f->run.opt, objective) : gr_backward(objective);
+    if (gr_graph_status(g)) return gr_graph_status(g);
     double loss = gr_item(y.loss);
     if (!isfinite(loss)) return report_loss(f, b, loss);
+    if (status) return status;
     add_to_sums(f, &y, loss, r.count, b->n);
     return GR_OK;
 }
@@ -118,11 +120,12 @@ static gr_status draw_batches(gr__fit *f)
     while (done < samples && gr_next(f->loader, &b)) {
         double share = b.n == samples ? 1 : (double)b.n / (double)samples;
         done += b.n;
-        gr_status status = train_batch(f, &b, share, done == samples);
+        gr_status status = train_batch(f, &b, share, done >= samples);
         f->run.batch++;
         if (status) return status;
     }
-    return gr_loader_status(f->loader);
+    gr_status status = gr_loader_status(f->loader);
+    return status || done >= samples ? status : gr_step(f->run.opt); /* of fewer than expected */
 }
 
 gr_status gr__fit_step(gr__fit *f, bool *more)
@@ -131,7 +134,6 @@ gr_status gr__fit_step(gr__fit *f, bool *more)
     *more = f->run.batch < f->run.batches || gr_next(f->loader, &none); /* false: ends the pass */
     if (!*more) return GR_OK;
     gr_status status = draw_batches(f);
-    if (!status) status = gr_step(f->run.opt);
     if (status) gr_zero_grad(f->run.opt); /* nothing of a failed update is left behind */
     else f->run.step++;
     return status;
