@@ -3,7 +3,7 @@
 #ifndef GR__ATTENTION_H
 #define GR__ATTENTION_H
 
-#include <gradus/base.h>
+#include "bf16.h"
 
 enum {
     GR__ATTENTION_BYTES = 128, /* of a row of a block of scores: 32 queries of float32 */
@@ -29,6 +29,12 @@ typedef struct gr__attention_mask {
     bool boolean;
 } gr__attention_mask;
 
+/* Operands rounded and packed (bf16.h) for all the batch, by rows [keys] and by columns [depth or
+ * width]. NULL: products are in full, or backwards alone or forwards alone reads it. */
+typedef struct gr__attention_rounded {
+    uint32_t *k_rows, *k_columns, *v_rows, *v_columns;
+} gr__attention_rounded;
+
 /* q [batch, rows, depth], k [batch, keys, depth], v [batch, keys, width] of any strides but that of
  * the last axis; y and lse row-major. lse is the logarithm of the sum of exp(scores), one per row;
  * +Inf for a row without keys, so that exp(score - lse) is 0. */
@@ -44,6 +50,8 @@ typedef struct gr__attention {
     gr__attention_matrix q, k, v;
     void *y, *lse;
     void *scratch;
+    bool rounds; /* operands of products, which are float32 */
+    gr__attention_rounded rounded;
 } gr__attention;
 
 /* dq, dk, dv, row-major, from dy; delta is one per row, sum dy y less the cotangent of lse. */
@@ -54,8 +62,41 @@ typedef struct gr__attention_grad {
     void *dq, *dk, *dv;
 } gr__attention_grad;
 
-/* Bytes of scratch. */
+/* Element (b, row, 0). */
+static inline int64_t gr__attention_offset(const gr__attention *a, const gr__attention_matrix *m,
+                                           int64_t batch, int64_t row)
+{
+    int64_t offset = row * m->row;
+    for (int i = a->n_dims - 1; i >= 0; i--) {
+        offset += batch % a->dim[i] * m->batch[i];
+        batch /= a->dim[i];
+    }
+    return offset;
+}
+
+/* Bytes of scratch, and those of them that each task has. */
 size_t gr__attention_scratch(const gr__attention *a);
 size_t gr__attention_grad_scratch(const gr__attention *a);
+size_t gr__attention_space(const gr__attention *a);
+size_t gr__attention_grad_space(const gr__attention *a);
+
+/* --- rounded operands --- */
+
+/* Whether rounding costs less than it saves; by the sizes alone. */
+bool gr__attention_rounding_pays(const gr__attention *a);
+/* Fills `rounded` in the scratch, behind the spaces of the tasks; for backwards or for forwards. */
+void gr__attention_round(gr__attention *a, bool backwards);
+
+/* Of `lines` packed lines of n numbers, of one of the batch: from a line on that is a multiple of
+ * 16, and from an even number on. */
+static inline gr__bf16_panels gr__attention_panels(const uint32_t *packed, int64_t batch,
+                                                   int64_t lines, int64_t n, int64_t line,
+                                                   int64_t from)
+{
+    const int64_t units = gr__up_div(n, 2);
+    return (gr__bf16_panels){packed + batch * gr__bf16_units(lines, n) + line * units +
+                                 from / 2 * GR__BF16_LANES,
+                             units * GR__BF16_LANES};
+}
 
 #endif

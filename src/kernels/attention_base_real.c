@@ -13,6 +13,12 @@
 
 enum { QUERIES = GR__ATTENTION_BYTES / sizeof(REAL), KEYS = GR__ATTENTION_KEYS };
 
+/* A block of queries, or of dy, turned, [n][QUERIES]; and rounded by rows, where operands are. */
+typedef struct turned_block {
+    REAL *x;
+    uint32_t *rounded;
+} turned_block;
+
 /* Rows [row, row + rows) against keys [key, key + keys) of one of the batch. */
 typedef struct score_block {
     int64_t batch, row, rows, key, keys;
@@ -20,21 +26,10 @@ typedef struct score_block {
 
 /* --- matrices of the batch --- */
 
-static int64_t offset_of(const gr__attention *a, const gr__attention_matrix *m, int64_t batch,
-                         int64_t row)
-{
-    int64_t offset = row * m->row;
-    for (int i = a->n_dims - 1; i >= 0; i--) {
-        offset += batch % a->dim[i] * m->batch[i];
-        batch /= a->dim[i];
-    }
-    return offset;
-}
-
 static const REAL *rows_of(const gr__attention *a, const gr__attention_matrix *m, int64_t batch,
                            int64_t row)
 {
-    return (const REAL *)m->data + offset_of(a, m, batch, row);
+    return (const REAL *)m->data + gr__attention_offset(a, m, batch, row);
 }
 
 /* to[j][query] = x[query][j]; 0 for queries beyond the last. */
@@ -79,20 +74,64 @@ static void mask_causal(const score_block *b, REAL *s)
     }
 }
 
-/* The block's queries times the scale, turned. */
-static void block_queries(const gr__attention *a, const score_block *b, REAL *q)
+/* Numbers that are float where operands are rounded, by lines, to panels. */
+static gr__bf16_panels round_lines(const REAL *x, int64_t line, int64_t step, int64_t lines,
+                                   int64_t n, uint32_t *units)
 {
-    turn_queries(rows_of(a, &a->q, b->batch, b->row), a->q.row, b->rows, a->depth, q);
-    for (int64_t i = 0; i < a->depth * QUERIES; i++) q[i] *= (REAL)a->scale;
+    return gr__bf16_pack(gr__bf16(), (const void *)x, line, step, lines, n, units);
+}
+
+/* s = m t, of the block's rows of m, n numbers each, which are packed where they are rounded. */
+static void block_product(const gr__attention *a, const score_block *b,
+                          const gr__attention_matrix *m, const uint32_t *rounded, int64_t n,
+                          const turned_block *t, REAL *s)
+{
+    const REAL *x = rows_of(a, m, b->batch, b->key);
+    if (rounded)
+        gr__bf16_multiply(gr__bf16(),
+                          &(gr__bf16_block){
+                              b->keys, QUERIES, n,
+                              gr__attention_panels(rounded, b->batch, a->keys, n, b->key, 0),
+                              gr__attention_panels(t->rounded, 0, QUERIES, n, 0, 0), false,
+                              (void *)s, QUERIES});
+    else
+        small_gemm(&(gr__small_gemm){
+            b->keys, QUERIES, n, {x, m->row, 1}, {t->x, QUERIES, 1}, 0, s, QUERIES});
+}
+
+/* y += m^T s, of the block's rows of m, n numbers each, which are packed by columns where they are
+ * rounded: [n][QUERIES]. */
+static void block_sums(const gr__attention *a, const score_block *b, const gr__attention_matrix *m,
+                       const uint32_t *rounded, int64_t n, const REAL *s, REAL *y)
+{
+    uint32_t units[KEYS / 2 * QUERIES];
+    const REAL *x = rows_of(a, m, b->batch, b->key);
+    if (rounded)
+        gr__bf16_multiply(gr__bf16(),
+                          &(gr__bf16_block){
+                              n, QUERIES, b->keys,
+                              gr__attention_panels(rounded, b->batch, n, a->keys, 0, b->key),
+                              round_lines(s, 1, QUERIES, QUERIES, b->keys, units), true, (void *)y,
+                              QUERIES});
+    else
+        small_gemm(&(gr__small_gemm){
+            n, QUERIES, b->keys, {x, 1, m->row}, {s, QUERIES, 1}, 1, y, QUERIES});
+}
+
+/* The block's queries times the scale. */
+static void block_queries(const gr__attention *a, const score_block *b, const turned_block *q)
+{
+    turn_queries(rows_of(a, &a->q, b->batch, b->row), a->q.row, b->rows, a->depth, q->x);
+    for (int64_t i = 0; i < a->depth * QUERIES; i++) q->x[i] *= (REAL)a->scale;
+    if (a->rounds) round_lines(q->x, 1, QUERIES, QUERIES, a->depth, q->rounded);
 }
 
 /* s = k q^T, masked; q from block_queries. */
-static void block_scores(const gr__attention *a, const score_block *b, const REAL *q, REAL *s)
+static void block_scores(const gr__attention *a, const score_block *b, const turned_block *q,
+                         REAL *s)
 {
-    const REAL *k = rows_of(a, &a->k, b->batch, b->key);
-    small_gemm(&(gr__small_gemm){
-        b->keys, QUERIES, a->depth, {k, a->k.row, 1}, {q, QUERIES, 1}, 0, s, QUERIES});
-    const int64_t at = a->mask.x.data ? offset_of(a, &a->mask.x, b->batch, b->row) : 0;
+    block_product(a, b, &a->k, a->rounded.k_rows, a->depth, q, s);
+    const int64_t at = a->mask.x.data ? gr__attention_offset(a, &a->mask.x, b->batch, b->row) : 0;
     for (int64_t i = 0; i < b->rows && a->mask.x.data; i++)
         mask_query(&a->mask, at + i * a->mask.x.row + b->key * a->mask.column, b->keys, s + i);
     if (a->causal) mask_causal(b, s);

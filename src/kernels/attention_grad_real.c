@@ -31,32 +31,65 @@ static void block_score_grads(const gr__attention_grad *g, const score_block *b,
     if (f) block_multiply(f, b->keys, p);
 }
 
-/* A block of queries, and of dy and dq, [depth or width][queries]. */
+/* A block of queries, of dy and of dq; the first two by columns too, where operands are rounded. */
 typedef struct grad_queries {
-    REAL *q, *dy, *dq;
+    turned_block q, dy;
+    REAL *dq;
+    uint32_t *q_columns, *dy_columns;
 } grad_queries;
+
+/* dk += ds^T q and dv += p^T dy */
+static void block_key_grads(const gr__attention_grad *g, const score_block *b, const REAL *p,
+                            const REAL *ds, REAL *dk, REAL *dv)
+{
+    const gr__attention *a = &g->a;
+    const REAL *q = rows_of(a, &a->q, b->batch, b->row), *dy = rows_of(a, &g->dy, b->batch, b->row);
+    const gr__small_gemm sums[] = {
+        {b->keys, a->depth, b->rows, {ds, QUERIES, 1}, {q, a->q.row, 1}, 1, dk, a->depth},
+        {b->keys, a->width, b->rows, {p, QUERIES, 1}, {dy, g->dy.row, 1}, 1, dv, a->width},
+    };
+    for (int i = 0; i < 2; i++) small_gemm(&sums[i]);
+}
+
+/* The same of rounded operands: x is ds or p, to dx [keys, n] by the block's packed columns. */
+static void block_key_grad_rounded(const score_block *b, const REAL *x, const uint32_t *columns,
+                                   int64_t n, REAL *dx)
+{
+    uint32_t units[KEYS * QUERIES / 2];
+    gr__bf16_multiply(gr__bf16(), &(gr__bf16_block){
+                                      b->keys, n, b->rows,
+                                      round_lines(x, QUERIES, 1, b->keys, b->rows, units),
+                                      gr__attention_panels(columns, 0, n, b->rows, 0, 0), true,
+                                      (void *)dx, n});
+}
 
 /* One block of scores: adds to dq, dk and dv. */
 static void attention_block_grad(const gr__attention_grad *g, const score_block *b,
                                  const grad_queries *t)
 {
     const gr__attention *a = &g->a;
-    const int64_t depth = a->depth, width = a->width, key = b->batch * a->keys + b->key;
-    const REAL *q = rows_of(a, &a->q, b->batch, b->row), *k = rows_of(a, &a->k, b->batch, b->key);
-    const REAL *v = rows_of(a, &a->v, b->batch, b->key), *dy = rows_of(a, &g->dy, b->batch, b->row);
-    REAL *dk = (REAL *)g->dk + key * depth, *dv = (REAL *)g->dv + key * width;
+    const int64_t key = b->batch * a->keys + b->key;
+    REAL *dk = (REAL *)g->dk + key * a->depth, *dv = (REAL *)g->dv + key * a->width;
     REAL p[KEYS * QUERIES], ds[KEYS * QUERIES], f[KEYS * QUERIES];
-    block_scores(a, b, t->q, p);
-    small_gemm(&(gr__small_gemm){
-        b->keys, QUERIES, width, {v, a->v.row, 1}, {t->dy, QUERIES, 1}, 0, ds, QUERIES});
+    block_scores(a, b, &t->q, p);
+    block_product(a, b, &a->v, a->rounded.v_rows, a->width, &t->dy, ds);
     if (a->drop) block_factors(a, b, f);
     block_score_grads(g, b, a->drop ? f : NULL, p, ds);
-    const gr__small_gemm sums[] = {
-        {depth, QUERIES, b->keys, {k, 1, a->k.row}, {ds, QUERIES, 1}, 1, t->dq, QUERIES},
-        {b->keys, depth, b->rows, {ds, QUERIES, 1}, {q, a->q.row, 1}, 1, dk, depth},
-        {b->keys, width, b->rows, {p, QUERIES, 1}, {dy, g->dy.row, 1}, 1, dv, width},
-    };
-    for (int i = 0; i < 3; i++) small_gemm(&sums[i]);
+    block_sums(a, b, &a->k, a->rounded.k_columns, a->depth, ds, t->dq);
+    if (a->rounds) {
+        block_key_grad_rounded(b, ds, t->q_columns, a->depth, dk);
+        block_key_grad_rounded(b, p, t->dy_columns, a->width, dv);
+    } else block_key_grads(g, b, p, ds, dk, dv);
+}
+
+/* Of a block's q and dy. */
+static void round_queries(const gr__attention_grad *g, const score_block *b, const grad_queries *t)
+{
+    const gr__attention *a = &g->a;
+    round_lines(t->dy.x, 1, QUERIES, QUERIES, a->width, t->dy.rounded);
+    round_lines(rows_of(a, &a->q, b->batch, b->row), 1, a->q.row, a->depth, b->rows, t->q_columns);
+    round_lines(rows_of(a, &g->dy, b->batch, b->row), 1, g->dy.row, a->width, b->rows,
+                t->dy_columns);
 }
 
 /* A block of queries against all its keys. */
@@ -65,14 +98,26 @@ static void attention_queries_grad(const gr__attention_grad *g, score_block b,
 {
     const gr__attention *a = &g->a;
     const int64_t last = a->causal && b.row + b.rows < a->keys ? b.row + b.rows : a->keys;
-    block_queries(a, &b, t->q);
-    turn_queries(rows_of(a, &g->dy, b.batch, b.row), g->dy.row, b.rows, a->width, t->dy);
+    block_queries(a, &b, &t->q);
+    turn_queries(rows_of(a, &g->dy, b.batch, b.row), g->dy.row, b.rows, a->width, t->dy.x);
+    if (a->rounds) round_queries(g, &b, t);
     memset(t->dq, 0, (size_t)(a->depth * QUERIES) * sizeof(REAL));
     for (; b.key < last; b.key += KEYS) {
         b.keys = last - b.key < KEYS ? last - b.key : KEYS;
         attention_block_grad(g, &b, t);
     }
     turn_back(t->dq, b.rows, a->depth, (REAL *)g->dq + (b.batch * a->rows + b.row) * a->depth);
+}
+
+static grad_queries grad_queries_in(const gr__attention *a, void *space)
+{
+    REAL *dq = space, *q = dq + a->depth * QUERIES, *dy = q + a->depth * QUERIES;
+    uint32_t *rounded = (void *)(dy + a->width * QUERIES);
+    grad_queries t = {.q = {q, rounded}, .dy = {dy, NULL}, .dq = dq};
+    t.dy.rounded = t.q.rounded + gr__bf16_units(QUERIES, a->depth);
+    t.q_columns = t.dy.rounded + gr__bf16_units(QUERIES, a->width);
+    t.dy_columns = t.q_columns + gr__bf16_units(a->depth, QUERIES);
+    return t;
 }
 
 static void attention_clear(void *x, int64_t batch, int64_t size)
@@ -84,9 +129,9 @@ static void attention_batches_grad(void *ctx, int64_t begin, int64_t end)
 {
     const gr__attention_grad *g = ctx;
     const gr__attention *a = &g->a;
-    const int64_t task = begin / task_size(a->batch), depth = a->depth * QUERIES;
-    REAL *space = (REAL *)a->scratch + task * (2 * depth + a->width * QUERIES);
-    const grad_queries t = {space, space + 2 * depth, space + depth};
+    const int64_t task = begin / task_size(a->batch);
+    const grad_queries t =
+        grad_queries_in(a, (char *)a->scratch + task * (int64_t)gr__attention_grad_space(a));
     for (int64_t batch = begin; batch < end; batch++) {
         attention_clear(g->dk, batch, a->keys * a->depth);
         attention_clear(g->dv, batch, a->keys * a->width);
@@ -99,5 +144,6 @@ static void attention_batches_grad(void *ctx, int64_t begin, int64_t end)
 
 static void attention_grad(gr__attention_grad *g)
 {
+    if (g->a.rounds) gr__attention_round(&g->a, true);
     gr__parallel_for(g->a.batch, task_size(g->a.batch), attention_batches_grad, g);
 }

@@ -73,26 +73,25 @@ static void block_finish(const gr__attention *a, const score_block *b, running_s
     turn_back(y, b->rows, a->width, (REAL *)a->y + first * a->width);
 }
 
-static void attention_block(const gr__attention *a, int64_t batch, int64_t row, REAL *space)
+static void attention_block(const gr__attention *a, int64_t batch, int64_t row, void *space)
 {
     REAL s[KEYS * QUERIES], f[KEYS * QUERIES];
     running_softmax run;
     score_block b = {batch, row, a->rows - row < QUERIES ? a->rows - row : QUERIES, 0, 0};
-    REAL *q = space, *y = space + a->depth * QUERIES;
+    REAL *y = space, *x = y + a->width * QUERIES;
+    const turned_block q = {x, (void *)(x + a->depth * QUERIES)};
     const int64_t last = a->causal && row + b.rows < a->keys ? row + b.rows : a->keys;
     for (int i = 0; i < QUERIES; i++) run.most[i] = (REAL)-INFINITY, run.total[i] = 0;
     for (int64_t i = 0; i < a->width * QUERIES; i++) y[i] = 0;
-    block_queries(a, &b, q);
+    block_queries(a, &b, &q);
     for (; b.key < last; b.key += KEYS) {
         b.keys = last - b.key < KEYS ? last - b.key : KEYS;
-        block_scores(a, &b, q, s);
+        block_scores(a, &b, &q, s);
         block_soften(b.keys, s, &run);
         if (b.key) multiply_queries(run.factor, a->width, y);
         if (a->drop) block_factors(a, &b, f);
         if (a->drop) block_multiply(f, b.keys, s);
-        const REAL *v = rows_of(a, &a->v, batch, b.key);
-        small_gemm(&(gr__small_gemm){
-            a->width, QUERIES, b.keys, {v, 1, a->v.row}, {s, QUERIES, 1}, 1, y, QUERIES});
+        block_sums(a, &b, &a->v, a->rounded.v_columns, a->width, s, y);
     }
     block_finish(a, &b, &run, y);
 }
@@ -101,7 +100,7 @@ static void attention_blocks(void *ctx, int64_t begin, int64_t end)
 {
     const gr__attention *a = ctx;
     const int64_t blocks = blocks_of(a->rows, QUERIES), task = begin / task_size(a->batch * blocks);
-    REAL *space = (REAL *)a->scratch + task * (a->depth + a->width) * QUERIES;
+    char *space = (char *)a->scratch + task * (int64_t)gr__attention_space(a);
     for (int64_t i = begin; i < end; i++)
         attention_block(a, i / blocks, i % blocks * QUERIES, space);
 }
@@ -109,5 +108,6 @@ static void attention_blocks(void *ctx, int64_t begin, int64_t end)
 static void attention(gr__attention *a)
 {
     const int64_t blocks = a->batch * blocks_of(a->rows, QUERIES);
+    if (a->rounds) gr__attention_round(a, false);
     gr__parallel_for(blocks, task_size(blocks), attention_blocks, a);
 }

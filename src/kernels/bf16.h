@@ -114,6 +114,35 @@ size_t gr__bf16_gemm_scratch(int64_t m, int64_t n, int64_t k);
  * to the caller. The bits do not depend on the number of threads. */
 void gr__bf16_gemm(const gr__product *p, void *scratch);
 
+/* --- bf16_block.c: small products, of what is packed for several of them --- */
+
+/* Lines of k numbers, rows of a or columns of b: [lines / 16][k / 2][16], with `panel` units from 16
+ * lines to the next. */
+typedef struct gr__bf16_panels {
+    const uint32_t *units;
+    int64_t panel;
+} gr__bf16_panels;
+
+static inline int64_t gr__bf16_units(int64_t lines, int64_t k)
+{
+    return gr__up_div(lines, GR__BF16_LANES) * GR__BF16_LANES * gr__up_div(k, 2);
+}
+
+/* Lines of x are `line` apart, numbers of a line `step`. */
+gr__bf16_panels gr__bf16_pack(const gr__bf16_kernels *kernels, const float *x, int64_t line,
+                              int64_t step, int64_t lines, int64_t k, uint32_t *units);
+
+/* c [m,n] = a b, or c += a b, rows of c ldc apart. */
+typedef struct gr__bf16_block {
+    int64_t m, n, k;
+    gr__bf16_panels a, b;
+    bool add;
+    float *c;
+    int64_t ldc;
+} gr__bf16_block;
+
+void gr__bf16_multiply(const gr__bf16_kernels *kernels, const gr__bf16_block *p);
+
 /* --- bf16_onednn.c --- */
 
 /* False, with nothing done, where the strides do not suit oneDNN or memory is out. */

@@ -15,11 +15,11 @@ static ALWAYS_INLINE __mmask16 first(int64_t n)
     return (__mmask16)(n >= LANES ? 0xffff : n <= 0 ? 0 : (1u << n) - 1);
 }
 
-/* Whether all 32 numbers are finite: not all bits of an exponent are set. */
-static ALWAYS_INLINE bool finite_units(__m512i units)
+/* Which of 32 numbers are not finite: all bits of their exponents are set. */
+static ALWAYS_INLINE __mmask32 odd_units(__m512i units)
 {
     const __m512i exponent = _mm512_set1_epi16(0x7f80);
-    return _mm512_cmpeq_epi16_mask(_mm512_and_si512(units, exponent), exponent) == 0;
+    return _mm512_cmpeq_epi16_mask(_mm512_and_si512(units, exponent), exponent);
 }
 
 /* 16 of x and 16 of y, rounded: the lower and the upper half. */
@@ -45,20 +45,21 @@ static ALWAYS_INLINE void fetch(const float *x, int64_t second)
 }
 
 /* Rows are neighbours in memory: both halves of a unit of all rows are vectors. */
-static bool pack_across(const gr__bf16_source *s, uint32_t *panel)
+static bool pack_across(const gr__bf16_source *from, uint32_t *panel)
 {
-    const __mmask16 used = first(s->rows);
-    bool finite = true;
-    for (int64_t u = 0; u < s->units; u++, panel += LANES) {
-        const float *x = s->x + u * s->step;
-        __m512 low = _mm512_maskz_loadu_ps(used, x), high = _mm512_setzero_ps();
-        if (u < s->whole) high = _mm512_maskz_loadu_ps(used, x + s->second);
-        const __m512i units = units_of(low, high);
-        finite &= finite_units(units);
+    const gr__bf16_source s = *from;
+    const __mmask16 used = first(s.rows);
+    const float *x = s.x, *next = s.next;
+    __mmask32 odd = 0;
+    for (int64_t u = 0; u < s.units; u++, x += s.step, panel += LANES) {
+        const __mmask16 high = u < s.whole ? used : 0;
+        const __m512i units =
+            units_of(_mm512_maskz_loadu_ps(used, x), _mm512_maskz_loadu_ps(high, x + s.second));
+        odd |= odd_units(units);
         _mm512_storeu_si512(panel, units);
-        if (s->next) fetch(s->next + u * s->step, s->second);
+        if (next) fetch(next + u * s.step, s.second);
     }
-    return finite;
+    return odd == 0;
 }
 
 /* v[i] lane j becomes v[j] lane i, of 32 bits. */
@@ -91,42 +92,33 @@ static ALWAYS_INLINE void transpose(__m512i v[LANES])
     }
 }
 
-/* Up to 16 units, so many of them whole, whose halves alternate in memory. */
-static ALWAYS_INLINE __m512i along(const float *x, int64_t units, int64_t whole)
-{
-    const int64_t n = units + whole;
-    return round_both(_mm512_maskz_loadu_ps(first(n), x),
-                      _mm512_maskz_loadu_ps(first(n - LANES), x + LANES));
-}
-
-/* The same where all first halves are neighbours in memory, and all others. */
-static ALWAYS_INLINE __m512i apart(const float *x, int64_t second, int64_t units, int64_t whole)
-{
-    const __m512 high = _mm512_maskz_loadu_ps(first(whole), whole > 0 ? x + second : x);
-    return units_of(_mm512_maskz_loadu_ps(first(units), x), high);
-}
-
-/* 16 units of 16 rows at a time are turned. */
-static ALWAYS_INLINE bool pack_turned(const gr__bf16_source *s, const bool alternate,
+/* 16 units of 16 rows at a time are turned. Halves alternate in memory, or each half's are neighbours. */
+static ALWAYS_INLINE bool pack_turned(const gr__bf16_source *from, const bool alternate,
                                       uint32_t *panel)
 {
-    bool finite = true;
-    for (int64_t u = 0; u < s->units; u += LANES, panel += LANES * LANES) {
+    const gr__bf16_source s = *from;
+    const int64_t second = alternate ? LANES : s.second;
+    __mmask32 odd = 0;
+    for (int64_t u = 0; u < s.units; u += LANES, panel += LANES * LANES) {
+        const int64_t units = s.units - u, whole = s.whole - u, n = units + whole;
+        const __mmask16 low = first(alternate ? n : units);
+        const __mmask16 high = first(alternate ? n - LANES : whole);
         __m512i v[LANES];
         UNROLL
         for (int i = 0; i < LANES; i++) {
-            const float *x = s->x + (i < s->rows ? i * s->row : 0) + u * s->step;
-            const int64_t units = i < s->rows ? s->units - u : 0;
-            const int64_t whole = i < s->rows ? s->whole - u : 0;
-            v[i] = alternate ? along(x, units, whole) : apart(x, s->second, units, whole);
-            finite &= finite_units(v[i]);
-            if (s->next) fetch(s->next + i * s->row + u * s->step, alternate ? LANES : s->second);
+            const bool used = i < s.rows;
+            const float *x = s.x + (used ? i * s.row : 0) + u * s.step;
+            const __m512 a = _mm512_maskz_loadu_ps(used ? low : 0, x);
+            const __m512 b = _mm512_maskz_loadu_ps(used ? high : 0, x + second);
+            v[i] = alternate ? round_both(a, b) : units_of(a, b);
+            odd |= odd_units(v[i]);
+            if (s.next) fetch(s.next + i * s.row + u * s.step, second);
         }
         transpose(v);
-        for (int i = 0; i < LANES && u + i < s->units; i++)
+        for (int i = 0; i < LANES && u + i < s.units; i++)
             _mm512_storeu_si512(panel + i * LANES, v[i]);
     }
-    return finite;
+    return odd == 0;
 }
 
 /* Any strides: by way of rows that are neighbours. */

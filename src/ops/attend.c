@@ -172,5 +172,6 @@ bool gr__attend_problem(gr_exec *e, int first, int mask, gr__attention *p)
         p->mask = mask_of(e, mask, &scores);
         if (!p->mask.x.data) return false;
     }
+    p->rounds = gr__exec_rounds(e) && gr__attention_rounding_pays(p);
     return p->q.data && p->k.data && p->v.data;
 }
