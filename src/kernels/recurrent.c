@@ -57,15 +57,32 @@ enum {
 };
 
 /* An even number of pieces, for two threads to share. */
-static int64_t rows_together(const gr__recurrence *r)
+static int64_t rows_shared(const gr__recurrence *r, double weights, bool cached)
 {
-    const double weights = (double)(r->gates * r->hidden) * (double)r->hidden;
-    const bool cached = weights * (double)gr_dtype_size(r->dtype) <= CACHED;
     const int64_t two = 2 * (cached ? PIECE_ROWS : MANY_ROWS);
     const int64_t pieces = (r->batch + two - 1) / two * 2;
     const int64_t rows = pieces ? (r->batch + pieces - 1) / pieces : 1;
     const int64_t least = (int64_t)(PIECE_WORK / (weights * (double)r->steps + 1));
     return rows > least ? rows : least;
+}
+
+/* Whether no piece has so few rows that its product is summed in another order. */
+static bool all_by_tiles(int64_t batch, int64_t rows)
+{
+    const int64_t last = batch % rows;
+    return !gr__gemm_by_blas() && rows > GR__GEMM_FEW && (last == 0 || last > GR__GEMM_FEW);
+}
+
+/* One thread alone takes several pieces at once, as it reads W_hh less often then: where that gives
+ * the same bits. */
+static int64_t rows_together(const gr__recurrence *r)
+{
+    const double weights = (double)(r->gates * r->hidden) * (double)r->hidden;
+    const bool cached = weights * (double)gr_dtype_size(r->dtype) <= CACHED;
+    const int64_t rows = rows_shared(r, weights, cached);
+    const int64_t joined = rows < MANY_ROWS ? MANY_ROWS / rows * rows : rows;
+    const bool joins = gr_threads() == 1 && all_by_tiles(r->batch, rows);
+    return joins && all_by_tiles(r->batch, joined) ? joined : rows;
 }
 
 /* --- products: [rows,k] times W_hh or its transpose [k,n], packed once for all steps --- */
@@ -88,6 +105,32 @@ static void multiply(gr__product p, int64_t rows, const void *a, void *c)
     gr__gemm(&p, NULL);
 }
 
+/* --- what a row reads and writes, fetched while the row before is computed --- */
+
+/* [T,N,width H]; no data: the end of a list */
+typedef struct array {
+    const void *data;
+    int width;
+    bool written;
+} array;
+
+enum { MOST_ARRAYS = 5, LINE = 64 };
+
+static void fetch_lines(const char *x, size_t bytes, bool written)
+{
+    if (written)
+        for (size_t i = 0; i < bytes; i += LINE) __builtin_prefetch(x + i, 1);
+    else
+        for (size_t i = 0; i < bytes; i += LINE) __builtin_prefetch(x + i);
+}
+
+static void fetch_row(const gr__recurrence *r, const array *x, int64_t t, int64_t n)
+{
+    for (; x->data; x++)
+        fetch_lines(row_at(r, x->data, t, n, x->width), (size_t)x->width * row_bytes(r),
+                    x->written);
+}
+
 /* --- forwards --- */
 
 typedef void forward_row(const gr__recurrence *r, int64_t t, int64_t n);
@@ -96,6 +139,7 @@ typedef struct forward_job {
     const gr__recurrence *r;
     forward_row *row;
     gr__product product;
+    array arrays[MOST_ARRAYS];
 } forward_job;
 
 static void forward_rows(void *ctx, int64_t begin, int64_t end)
@@ -104,17 +148,27 @@ static void forward_rows(void *ctx, int64_t begin, int64_t end)
     const gr__recurrence *r = j->r;
     for (int64_t k = 0; k < r->steps; k++) {
         const int64_t t = r->reverse ? r->steps - 1 - k : k;
+        fetch_row(r, j->arrays, t, begin);
         multiply(j->product, end - begin, row_at(r, r->h, 0, begin, 1),
                  row_at(r, r->s, 0, begin, r->gates));
-        for (int64_t n = begin; n < end; n++) j->row(r, t, n);
+        for (int64_t n = begin; n < end; n++) {
+            if (n + 1 < end) fetch_row(r, j->arrays, t, n + 1);
+            j->row(r, t, n);
+        }
     }
 }
 
-static void forward(const gr__recurrence *r, forward_row *row)
+/* `saved` is how wide a row of that array is. */
+static void forward(const gr__recurrence *r, forward_row *row, int saved)
 {
     const int64_t h = r->hidden, gates = r->gates * h;
     const gr__matrix b = {r->w, 1, h}; /* W_hh^T */
-    forward_job j = {r, row, {.dtype = r->dtype, .n = gates, .k = h, .a = {NULL, h, 1}, .b = b}};
+    forward_job j = {
+        .r = r,
+        .row = row,
+        .product = {.dtype = r->dtype, .n = gates, .k = h, .a = {NULL, h, 1}, .b = b},
+        .arrays = {{r->a, r->gates, false}, {r->y, 1, true}, {r->saved, saved, true}},
+    };
     gr__gemm_pack(r->dtype, h, gates, b, r->packed);
     j.product.packed = r->packed;
     gr__parallel_for(r->batch, rows_together(r), forward_rows, &j);
@@ -163,17 +217,17 @@ static void gru_forward_row(const gr__recurrence *r, int64_t t, int64_t n)
 
 void gr__rnn_forward(const gr__recurrence *r)
 {
-    forward(r, rnn_forward_row);
+    forward(r, rnn_forward_row, 0);
 }
 
 void gr__lstm_forward(const gr__recurrence *r)
 {
-    forward(r, lstm_forward_row);
+    forward(r, lstm_forward_row, LSTM_SAVED);
 }
 
 void gr__gru_forward(const gr__recurrence *r)
 {
-    forward(r, gru_forward_row);
+    forward(r, gru_forward_row, GRU_SAVED);
 }
 
 /* --- backwards: a row sets its da (and ds) and leaves in dh what does not go through W_hh --- */
@@ -185,6 +239,7 @@ typedef struct backward_job {
     backward_row *row;
     const void *through; /* the cotangent of h_before W_hh^T: da or ds */
     gr__product product;
+    array arrays[MOST_ARRAYS];
 } backward_job;
 
 static void backward_rows(void *ctx, int64_t begin, int64_t end)
@@ -193,21 +248,29 @@ static void backward_rows(void *ctx, int64_t begin, int64_t end)
     const gr__recurrence *r = &j->g->of;
     for (int64_t k = 0; k < r->steps; k++) {
         const int64_t t = r->reverse ? k : r->steps - 1 - k;
-        for (int64_t n = begin; n < end; n++) j->row(j->g, t, n);
+        for (int64_t n = begin; n < end; n++) {
+            if (n + 1 < end) fetch_row(r, j->arrays, t, n + 1);
+            j->row(j->g, t, n);
+        }
         multiply(j->product, end - begin, row_at(r, j->through, t, begin, r->gates),
                  row_at(r, j->g->dh, 0, begin, 1));
     }
 }
 
-static void backward(const gr__recurrence_grad *g, const void *through, backward_row *row)
+static void backward(const gr__recurrence_grad *g, const void *through, backward_row *row,
+                     int saved)
 {
     const gr__recurrence *r = &g->of;
     const int64_t h = r->hidden, gates = r->gates * h;
     const gr__matrix b = {r->w, h, 1};
-    backward_job j = {g,
-                      row,
-                      through,
-                      {.dtype = r->dtype, .n = h, .k = gates, .a = {NULL, gates, 1}, .b = b}};
+    const array kept = saved ? (array){r->saved, saved, false} : (array){r->y, 1, false};
+    backward_job j = {
+        .g = g,
+        .row = row,
+        .through = through,
+        .product = {.dtype = r->dtype, .n = h, .k = gates, .a = {NULL, gates, 1}, .b = b},
+        .arrays = {kept, {g->dy, 1, false}, {g->da, r->gates, true}, {g->ds, r->gates, true}},
+    };
     gr__gemm_pack(r->dtype, gates, h, b, r->packed);
     j.product.packed = r->packed;
     j.product.add_row = h; /* to what dh holds */
@@ -259,15 +322,15 @@ static void gru_backward_row(const gr__recurrence_grad *g, int64_t t, int64_t n)
 
 void gr__rnn_backward(const gr__recurrence_grad *g)
 {
-    backward(g, g->da, rnn_backward_row);
+    backward(g, g->da, rnn_backward_row, 0);
 }
 
 void gr__lstm_backward(const gr__recurrence_grad *g)
 {
-    backward(g, g->da, lstm_backward_row);
+    backward(g, g->da, lstm_backward_row, LSTM_SAVED);
 }
 
 void gr__gru_backward(const gr__recurrence_grad *g)
 {
-    backward(g, g->ds, gru_backward_row);
+    backward(g, g->ds, gru_backward_row, GRU_SAVED);
 }
