@@ -229,12 +229,15 @@ static bool place_gradients(gr_graph *g, leaves *l, gr_tensor *const *asked, uin
 /* Which gradients go to the receiver early; none where a NaN in a later one is to stop all. */
 static bool plan_handover(gr_graph *g, const leaves *l, gr__handover *h, uint32_t recorded)
 {
+    bool any = false;
+    for (int i = 0; i < l->n; i++) any |= !(l->x[i]->flags & GR__LITTLE);
+    if (!any || l->repeated || g->anomaly) return true;
     h->due = gr__arena_alloc(&g->nodes, (size_t)l->n * sizeof *h->due);
     if (!h->due) {
         gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward_each: out of memory");
         return false;
     }
-    for (int i = l->n - 1; i >= 0 && !l->repeated && !g->anomaly; i--)
+    for (int i = l->n - 1; i >= 0; i--)
         if (l->dx[i]) gr__handover_offer(h, l->param[i], l->x[i], l->dx[i]);
     if (h->n && !gr__handover_plan(h, g, l->targets, l->n_targets, recorded)) return false;
     for (int i = 0; i < h->n; i++) h->due[i].param->busy = DUE;

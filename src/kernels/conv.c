@@ -204,11 +204,11 @@ static int64_t offset_bytes(const gr__conv_job *job)
 /* The tables, then the spaces and their marks. */
 size_t gr__conv_scratch(const gr__conv_job *job)
 {
+    if (job->winograd.tile) return (size_t)gr__winograd_scratch(job);
     int64_t tables = bytes_of(job, job->packed_size) + bytes_of(job, job->partial_size) +
                      bytes_of(job, job->mask_size) + offset_bytes(job);
     int64_t each = bytes_of(job, job->space_size);
-    int64_t all = tables + times(spaces_of(job), each + (int64_t)sizeof(int));
-    return (size_t)(job->winograd.tile ? most(all, gr__winograd_scratch(job)) : all);
+    return (size_t)(tables + times(spaces_of(job), each + (int64_t)sizeof(int)));
 }
 
 static gr__spaces lay_out(gr__conv_job *job, char *scratch)
@@ -278,7 +278,17 @@ static void run_weight_grad(running *r)
         gr__parallel_for(weights_of(&r->job->c), GR__CONV_WORK / 16, finish_range, r);
 }
 
-void gr__conv_run(gr__conv_job *job, const void *a, const void *b, const void *bias, void *y,
+/* Results of Winograd's algorithm that are not finite are computed directly. */
+static bool run_winograd(gr__conv_job *job, void *scratch)
+{
+    gr__winograd_run(job, scratch);
+    if (!job->exceptional) return true;
+    job->exceptional = false;
+    job->winograd.tile = 0;
+    return false;
+}
+
+bool gr__conv_run(gr__conv_job *job, const void *a, const void *b, const void *bias, void *y,
                   void *scratch)
 {
     static void (*const run_kind[GR__CONV_KINDS])(running *) = {
@@ -290,14 +300,11 @@ void gr__conv_run(gr__conv_job *job, const void *a, const void *b, const void *b
     job->b = b;
     job->bias = bias;
     job->y = y;
-    if (job->winograd.tile) {
-        gr__winograd_run(job, scratch);
-        if (!job->exceptional) return;
-        job->exceptional = false;
-    }
+    if (job->winograd.tile) return run_winograd(job, scratch);
     const gr__kernels *k = gr__kernels_for(job->dtype);
     job->lanes = job->in_lanes ? k->conv_lanes : 1;
     running r = {job, job->in_lanes ? &k->conv_in_lanes[job->kind] : &k->conv[job->kind],
                  lay_out(job, scratch)};
     run_kind[job->kind](&r);
+    return true;
 }

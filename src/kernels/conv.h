@@ -134,7 +134,9 @@ typedef struct gr__winograd_kernels {
 gr__conv_job gr__conv_plan(const gr__conv *c, gr__conv_kind kind, gr_dtype dtype);
 /* Bytes of scratch for gr__conv_run with the present number of threads. */
 size_t gr__conv_scratch(const gr__conv_job *job);
-void gr__conv_run(gr__conv_job *job, const void *a, const void *b, const void *bias, void *y,
+/* False: y is to be computed again, in another way; the job has changed to that, and wants other
+ * scratch. */
+bool gr__conv_run(gr__conv_job *job, const void *a, const void *b, const void *bias, void *y,
                   void *scratch);
 
 #endif

@@ -34,7 +34,7 @@ enum {
     WEIGHTS = 1 << 20,  /* elements of all weights that blocks may read again and again */
     SUMS = 1 << 18,     /* elements of a sum of all weights that stay in a cache */
     DEPTH = 64,         /* tiles of a block whose sums of products are long enough */
-    SHARED = 1 << 22,   /* elements of tiles that are kept at a time */
+    SHARED = 1 << 21,   /* elements of tiles that are kept at a time */
     CHUNKS = 16         /* partial sums of dw, at most */
 };
 

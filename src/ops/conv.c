@@ -156,10 +156,12 @@ gr_status gr__conv2d_compute(gr_exec *e, gr__conv_kind kind, const gr_shape *x, 
     gr__conv_job job = gr__conv_plan(&c, kind, e->out[0].dtype);
     gr_status status;
     if (compute_rounded(e, &job, &status) || status) return status;
-    void *scratch = gr_exec_scratch(e, gr__conv_scratch(&job));
-    if (!scratch) return GR_ERR_MEMORY;
     const void *bias = e->n_in > 2 ? e->in[2].data : NULL;
-    gr__conv_run(&job, e->in[0].data, e->in[1].data, bias, e->out[0].data, scratch);
+    for (bool done = false; !done;) {
+        void *scratch = gr_exec_scratch(e, gr__conv_scratch(&job));
+        if (!scratch) return GR_ERR_MEMORY;
+        done = gr__conv_run(&job, e->in[0].data, e->in[1].data, bias, e->out[0].data, scratch);
+    }
     return GR_OK;
 }
 

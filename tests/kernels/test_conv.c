@@ -178,12 +178,16 @@ static void *run(const gr__conv *c, gr__conv_kind kind, gr_dtype dtype, const vo
                  const void *b, const void *bias, int64_t n)
 {
     gr__conv_job job = gr__conv_plan(c, kind, dtype);
-    size_t bytes = gr__conv_scratch(&job), result_bytes = (size_t)n * gr_dtype_size(dtype);
-    void *scratch = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64), *y = malloc(result_bytes + 1);
-    memset(scratch, 0xff, bytes);
-    memset(y, 0xff, result_bytes);
-    gr__conv_run(&job, a, b, bias, y, scratch);
-    free(scratch);
+    size_t result_bytes = (size_t)n * gr_dtype_size(dtype);
+    void *y = malloc(result_bytes + 1);
+    for (bool done = false; !done;) {
+        size_t bytes = gr__conv_scratch(&job);
+        void *scratch = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+        memset(scratch, 0xff, bytes);
+        memset(y, 0xff, result_bytes);
+        done = gr__conv_run(&job, a, b, bias, y, scratch);
+        free(scratch);
+    }
     return y;
 }
 
