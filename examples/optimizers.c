@@ -80,8 +80,10 @@ static double own_rule(void)
     task t = begin();
     gr_optimizer *opt = signum(t.m, 0.01, 0.9);
     gr_optimizer_schedule(opt, gr_polynomial_schedule(STEPS, 1));
+    /* [early] */
     for (int i = 0; i < STEPS; i++)
-        if (gr_backward(loss_of(&t)) || gr_step(opt)) break;
+        if (gr_backward_step(opt, loss_of(&t))) break;
+    /* [end] */
     double loss = report(&t, "signum, rate falls to 0");
     end(&t, opt);
     return loss;

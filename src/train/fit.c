@@ -319,7 +319,8 @@ static void fill_in(gr_fit_options *o)
  * Errors, with gr_last_error saying epoch and batch: what cannot be recorded (a layer that refuses
  * the samples' shape), a loss that is not finite (the weights are those before that update, and a
  * checkpoint file stays as it is), a checkpoint of another network (nothing is changed), what a
- * callback returned, memory. */
+ * callback returned, memory. What ends an update in its middle leaves whole parameters
+ * (gr_backward_step). */
 gr_status gr_fit(gr_module *net, gr_optimizer *opt, const gr_dataset *train, gr_fit_options o,
                  gr_history *history)
 {
