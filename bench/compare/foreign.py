@@ -58,6 +58,8 @@ def objects(sources, folder, includes):
 
 def build(library, where, out):
     """The program, compiled; raises Failure."""
+    if not where.is_dir():
+        raise Failure(f"{where} is no folder")
     out.mkdir(parents=True, exist_ok=True)
     includes = [f"-I{BENCH}", f"-I{where / library.headers}"]
     made = objects([*(BENCH / name for name in MEASURE),

@@ -1,6 +1,6 @@
 // peer_dynet.cpp - the perceptrons and the scalar chain in DyNet: mlp, tiny and chain (in float32:
-// it has one type of numbers). Not yet run: written from the documentation of version 2.1, whose
-// sources are yours to download. One thread.
+// it has one type of numbers). Not yet run: written from the documentation of version 2.1 and
+// compared with its headers; the sources are yours to download. One thread.
 // SPDX-License-Identifier: MIT
 #include "measure.h"
 #include "numbers.h"

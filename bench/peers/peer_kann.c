@@ -1,6 +1,6 @@
 /* peer_kann.c - the perceptrons in KANN: mlp and tiny. Not yet run: written from the documentation
- * of its release r549, whose sources are yours to download. KANN has no Adam and no plain SGD, so
- * both stand here. One thread. */
+ * of its release r549 and compared with its headers; the sources are yours to download. KANN has no
+ * Adam and no plain SGD, so both stand here. One thread. */
 /* SPDX-License-Identifier: MIT */
 #include "measure.h"
 #include "numbers.h"

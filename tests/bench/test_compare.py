@@ -241,7 +241,11 @@ class Running(unittest.TestCase):
     def test_what_cannot_be_measured_is_named(self):
         for option in ("--rounds", "--threads", "--seconds"):
             self.assertIn("expected a number above 0, got 0", self.refusal(option, "0"))
+        self.assertIn("above 0, got inf", self.refusal("--seconds", "inf"))
         self.assertIn("has no bench/workloads", self.refusal("--build", self.build / "none"))
+        done, _ = self.run_it("--workloads", "mlp", "--kann", str(self.build / "none"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("none is no folder", done.stdout + done.stderr)
 
 
 class Names(unittest.TestCase):
