@@ -247,6 +247,8 @@ gr_verdict gr_gradcheck_op(const gr_op *op, gr_check_options o, gr_check_report 
     gr_check_report own;
     if (!report) report = &own;
     *report = (gr_check_report){.verdict = GR_PASS};
+    if (!op) gr__report(report, GR_FAIL, "S0", "the op is NULL");
+    if (!op) return report->verdict;
     const bool source = op->n_in == 0; /* leaf, fill: nothing to differentiate by */
     if (!source && (!op->samples || !op->samples[0].name))
         gr__report(report, GR_FAIL, "S0", "%s: the op has no samples to be checked with", op->name);

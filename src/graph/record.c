@@ -371,13 +371,22 @@ gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape
     return &node->out[0];
 }
 
+/* gr_op_find gives NULL for a name that there is not. */
+static gr_tensor *without_op(gr_graph *g, gr_tensor *const *in, int n, const void *site)
+{
+    const char *problem = NULL;
+    g = common_graph(g, in, n, &problem);
+    return gr__fail_at(g, GR_ERR_ARGUMENT, site, "gr_apply: the op is NULL");
+}
+
 /* Records op over n inputs and returns its output 0; the others are gr_output(t, 1), ...
  * g may be NULL when there are inputs: ops take their graph from their operands. attrs points to
  * the op's attributes struct, which is copied. Inputs of element-wise ops are broadcast.
- * Errors stick to the graph: another number of inputs, a foreign or stale input, shapes or dtypes
+ * Errors stick to the graph: no op, another number of inputs, a foreign or stale input, shapes or dtypes
  * that the op's rule refuses, memory. */
 gr_tensor *gr_apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs)
 {
+    if (!op) return without_op(g, in, n, GR_HERE);
     return gr__apply(g, op, in, n, attrs, GR_HERE);
 }
 

@@ -188,6 +188,8 @@ START_TEST(faults_of_an_op_are_named)
     op.samples = NULL;
     EXPECT(check(&op, 1), GR_FAIL);
     SAYS("no samples");
+    EXPECT(check(NULL, 1), GR_FAIL);
+    SAYS("the op is NULL");
 }
 END_TEST
 

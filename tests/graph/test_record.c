@@ -125,6 +125,12 @@ START_TEST(null_arguments_are_errors_not_crashes)
     gr_graph_reset(g);
     gr_from_data(g, GR_F32, GR_SHAPE(3), NULL);
     assert_error("gr_from_data: data is NULL for a tensor of [3]");
+    gr_graph_reset(g);
+    gr_tensor *x = numbers(2, 2);
+    gr_apply(NULL, gr_op_find("no such op"), &x, 1, NULL);
+    assert_error("gr_apply: the op is NULL");
+    gr_apply(NULL, NULL, NULL, 0, NULL);
+    ck_assert_ptr_nonnull(strstr(gr_last_error(), "gr_apply: the op is NULL"));
 }
 END_TEST
 
