@@ -7,8 +7,9 @@
  * range), undo the reduction. NaN goes through, Inf gives the limit. Bounds for float32, in ulp,
  * held by tests/ops/test_elementary.c:
  *
- *   exp, exp_term, log  1      sigmoid, softplus, sin, cos, normal_pdf        2
- *   expm1, tanh, erf    1.5    tanhshrink 4, normal_cdf                       5
+ *   exp, exp_term, log        1      sigmoid, softplus, normal_pdf        2
+ *   expm1, exp2, tanh, erf    1.5    log1p, log2, sin, cos, tan           2
+ *   tanhshrink                4      normal_cdf                           5
  */
 /* SPDX-License-Identifier: MIT */
 #ifndef GR__ELEMENTARY_H
@@ -28,7 +29,10 @@
 #define gr__exp(x) GR__BY_TYPE(gr__exp, x)
 #define gr__exp_term(x) GR__BY_TYPE(gr__exp_term, x)
 #define gr__expm1(x) GR__BY_TYPE(gr__expm1, x)
+#define gr__exp2(x) GR__BY_TYPE(gr__exp2, x)
 #define gr__log(x) GR__BY_TYPE(gr__log, x)
+#define gr__log1p(x) GR__BY_TYPE(gr__log1p, x)
+#define gr__log2(x) GR__BY_TYPE(gr__log2, x)
 #define gr__tanh(x) GR__BY_TYPE(gr__tanh, x)
 #define gr__erf(x) GR__BY_TYPE(gr__erf, x)
 #define gr__sigmoid(x) GR__BY_TYPE(gr__sigmoid, x)
@@ -143,6 +147,26 @@ static inline float gr__expm1_f32(float x)
     return x == 0 ? x : gr__scale_by_power(y, a.n); /* -0 too */
 }
 
+/* --- exp2: x = n + r with |r| <= 1/2, 2^x = 2^n 2^r --- */
+
+static inline double gr__exp2_f64(double x)
+{
+    return exp2(x);
+}
+
+static inline float gr__exp2_f32(float x)
+{
+    const float b = x < -150 ? -150 : x > 128 ? 128 : x; /* beyond: 0 and Inf; NaN stays */
+    const float magic = 0x1.8p23f, t = b + magic, r = b - (t - magic);
+    float p = 1.53670557e-4f;
+    p = p * r + 1.33997013e-3f;
+    p = p * r + 9.61838677e-3f;
+    p = p * r + 5.55032968e-2f;
+    p = p * r + 0.240226484f;
+    p = p * r + 0.693147205f;
+    return gr__scale_by_power(1 + r * p, (int32_t)(gr__bits_of(t) - 0x4B400000u));
+}
+
 /* --- log: x = 2^k (1 + f) with sqrt(1/2) <= 1 + f < sqrt 2 --- */
 
 static inline double gr__log_f64(double x)
@@ -150,25 +174,75 @@ static inline double gr__log_f64(double x)
     return log(x);
 }
 
-/* log(1 + f) = 2 artanh s with s = f / (2 + f); 2 s = f - s f, the rest is s R(s^2). */
-static inline float gr__log1p_of(float f, float s, float rest)
-{
-    return f - s * (f - rest);
-}
+typedef struct gr__log_parts {
+    int32_t k;
+    float f;
+} gr__log_parts;
 
-static inline float gr__log_f32(float x)
+/* For x > 0. */
+static inline gr__log_parts gr__log_split(float x)
 {
     const int tiny = x < 0x1p-126f;
     const uint32_t bits = gr__bits_of(tiny ? x * 0x1p23f : x) - 0x3F3504F3u;
-    const float k = (float)(((int32_t)bits >> 23) - (tiny ? 23 : 0));
-    const float f = gr__float_of((bits & 0x7FFFFFu) + 0x3F3504F3u) - 1;
+    return (gr__log_parts){((int32_t)bits >> 23) - (tiny ? 23 : 0),
+                           gr__float_of((bits & 0x7FFFFFu) + 0x3F3504F3u) - 1};
+}
+
+/* f - log(1 + f), log(1 + f) being 2 artanh s with s = f / (2 + f); 2 s = f - s f. */
+static inline float gr__log1p_gap(float f)
+{
     const float s = f / (2 + f), z = s * s;
     float p = 0.233309641f;
     p = p * z + 0.285508026f;
     p = p * z + 0.40000122f;
     p = p * z + 0.666666667f;
-    const float y = k * 0.693359375f + (gr__log1p_of(f, s, z * p) - k * 2.12194440e-4f);
+    return s * (f - z * p);
+}
+
+/* k log 2 + log(1 + f) */
+static inline float gr__log_join(int32_t k, float f)
+{
+    const float n = (float)k;
+    return n * 0.693359375f + ((f - gr__log1p_gap(f)) - n * 2.12194440e-4f);
+}
+
+/* y, but where log has no finite value. */
+static inline float gr__log_limits(float x, float y)
+{
     return x > 0 && x <= 0x1.fffffep127f ? y : x == 0 ? -INFINITY : x < 0 ? NAN : x;
+}
+
+static inline float gr__log_f32(float x)
+{
+    const gr__log_parts a = gr__log_split(x);
+    return gr__log_limits(x, gr__log_join(a.k, a.f));
+}
+
+static inline double gr__log2_f64(double x)
+{
+    return log2(x);
+}
+
+static inline float gr__log2_f32(float x)
+{
+    const gr__log_parts a = gr__log_split(x);
+    const float rest = a.f * 0.442695041f - gr__log1p_gap(a.f) * 1.44269504f; /* 1 / log 2 */
+    return gr__log_limits(x, (float)a.k + (a.f + rest));
+}
+
+static inline double gr__log1p_f64(double x)
+{
+    return log1p(x);
+}
+
+/* 1 + x = u + rest, exactly, = 2^k (1 + f). */
+static inline float gr__log1p_f32(float x)
+{
+    const float u = 1 + x, v = u - 1, rest = (x - v) + (1 - (u - v)); /* Knuth's sum */
+    const gr__log_parts a = gr__log_split(u);
+    const int32_t k = a.k > 100 ? 100 : a.k; /* from there on rest is nothing */
+    const float y = gr__log_join(a.k, a.f + rest * gr__float_of((uint32_t)(127 - k) << 23));
+    return gr__log_limits(u, x == 0 ? x : y); /* -0 too */
 }
 
 /* --- sigmoid, softplus: in terms of |x| nothing overflows --- */
@@ -203,7 +277,7 @@ static inline float gr__softplus_f32(float x)
     p = p * z + 0.285923580f;
     p = p * z + 0.399997063f;
     p = p * z + 0.666666673f;
-    return (x > 0 ? x : 0) + gr__log1p_of(e, s, z * p);
+    return (x > 0 ? x : 0) + (e - s * (e - z * p));
 }
 
 /* --- tanh: a polynomial near 0, 1 - 2 / (exp(2 |x|) + 1) elsewhere --- */
@@ -225,13 +299,13 @@ static inline float gr__tanh_f32(float x)
     return copysignf(a < 0.625f ? a + a * z * p : far, x);
 }
 
-/* --- sin, cos: x = n pi/2 + r with |r| <= pi/4 --- */
+/* --- sin, cos, tan: x = n pi/2 + r with |r| <= pi/4 --- */
 
 #define GR__FAR_ANGLE 0x1p18f /* in float32 the functions below are for |x| up to this */
 
 typedef struct gr__angle {
     uint32_t n; /* modulo 4 in its low bits */
-    float r;
+    double r;
 } gr__angle;
 
 /* In float64, or near a multiple of pi/2 no digit of r would be right. */
@@ -240,19 +314,19 @@ static inline gr__angle gr__angle_split(float x)
     const float magic = 0x1.8p23f, t = x * 0.636619772f + magic;
     const double k = (double)(t - magic);
     const double r = ((double)x - k * 0x1.921fb544p+0) - k * 0x1.0b4611a626331p-34;
-    return (gr__angle){gr__bits_of(t), (float)r};
+    return (gr__angle){gr__bits_of(t), r};
 }
 
 /* sin r or cos r, negative in the second half of the turn. */
 static inline float gr__angle_sine(gr__angle a)
 {
-    const float z = a.r * a.r;
+    const float r = (float)a.r, z = r * r;
     float p = -1.951729892e-4f, q = 2.44384516e-5f;
     p = p * z + 8.332178146e-3f;
     p = p * z - 0.1666665494f;
     q = q * z - 1.388736752e-3f;
     q = q * z + 4.166664687e-2f;
-    const float sine = a.r + a.r * z * p, cosine = (1 - 0.5f * z) + z * z * q;
+    const float sine = r + r * z * p, cosine = (1 - 0.5f * z) + z * z * q;
     return gr__float_of(gr__bits_of(a.n & 1 ? cosine : sine) ^ (a.n & 2) << 30);
 }
 
@@ -267,6 +341,24 @@ static inline float gr__cos_near(float x)
     gr__angle a = gr__angle_split(x);
     a.n++;
     return gr__angle_sine(a);
+}
+
+/* Three errors of a float32 would add up: sine and cosine by their series, in float64. */
+static inline float gr__tan_near(float x)
+{
+    const gr__angle a = gr__angle_split(x);
+    const double z = a.r * a.r;
+    double s = 1.0 / 362880, c = -1.0 / 3628800;
+    s = s * z - 1.0 / 5040;
+    s = s * z + 1.0 / 120;
+    s = s * z - 1.0 / 6;
+    c = c * z + 1.0 / 40320;
+    c = c * z - 1.0 / 720;
+    c = c * z + 1.0 / 24;
+    c = c * z - 1.0 / 2;
+    const float sine = (float)(a.r + a.r * z * s), cosine = (float)(1 + z * c);
+    const float y = (a.n & 1 ? -cosine : sine) / (a.n & 1 ? sine : cosine);
+    return x == 0 ? x : y; /* -0 too */
 }
 
 /* --- tanhshrink: x - tanh x, without cancellation near 0 --- */

@@ -70,7 +70,7 @@ gr_tensor *gr_expm1(gr_tensor *x)
     return gr__unary(&expm1_op, x, NULL, GR_HERE);
 }
 
-GR__UNARY(exp2, exp2(x))
+GR__UNARY(exp2, gr__exp2(x))
 
 static void exp2_vjp(gr_pullback *p)
 {
@@ -124,7 +124,7 @@ gr_tensor *gr_log(gr_tensor *x)
 
 static const gr_sample log1p_samples[] = SMOOTH(-0.5, 2);
 
-GR__UNARY(log1p, log1p(x))
+GR__UNARY(log1p, gr__log1p(x))
 
 static void log1p_vjp(gr_pullback *p)
 {
@@ -149,7 +149,7 @@ gr_tensor *gr_log1p(gr_tensor *x)
     return gr__unary(&log1p_op, x, NULL, GR_HERE);
 }
 
-GR__UNARY(log2, log2(x))
+GR__UNARY(log2, gr__log2(x))
 
 static void log2_vjp(gr_pullback *p)
 {
@@ -202,7 +202,7 @@ gr_tensor *gr_log10(gr_tensor *x)
 static const gr_sample probability_samples[] = SMOOTH(0.1, 0.9);
 
 /* Above 1/4, 2x - 1 is exact, so that no digit is lost where y is near 0. */
-GR__UNARY(logit, x > (float)0.25 ? log1p((2 * x - 1) / (1 - x)) : gr__log(x / (1 - x)))
+GR__UNARY(logit, x > (float)0.25 ? gr__log1p((2 * x - 1) / (1 - x)) : gr__log(x / (1 - x)))
 
 static void logit_vjp(gr_pullback *p)
 {

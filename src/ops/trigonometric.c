@@ -99,7 +99,14 @@ gr_tensor *gr_cos(gr_tensor *x)
 
 static const gr_sample tan_samples[] = SMOOTH(-1.2, 1.2);
 
-GR__UNARY(tan, tan(x))
+GR__TILE1(tan_near, float, f32, GR__NO_ATTR, gr__tan_near(x))
+GR__TILE1(tan, double, f64, GR__NO_ATTR, tan(x))
+
+static void tan_f32(const gr_tile *t)
+{
+    tan_near_f32(t);
+    trigonometric_far(t, tanf);
+}
 
 static void tan_vjp(gr_pullback *p)
 {

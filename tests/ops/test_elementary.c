@@ -32,7 +32,10 @@ static double gelu(double x) { return x * normal_cdf(x); }
 static float plain_exp(float x) { return gr__exp(x); }
 static float plain_exp_term(float x) { return gr__exp_term(-fabsf(x)); }
 static float plain_expm1(float x) { return gr__expm1(x); }
+static float plain_exp2(float x) { return gr__exp2(x); }
 static float plain_log(float x) { return gr__log(x); }
+static float plain_log1p(float x) { return gr__log1p(x); }
+static float plain_log2(float x) { return gr__log2(x); }
 static float plain_tanh(float x) { return gr__tanh(x); }
 static float plain_erf(float x) { return gr__erf(x); }
 static float plain_sigmoid(float x) { return gr__sigmoid(x); }
@@ -52,13 +55,17 @@ static const function functions[] = {
     {"exp", gr_exp, plain_exp, exp, 1},
     {"exp_term", NULL, plain_exp_term, exp_term, 1},
     {"expm1", gr_expm1, plain_expm1, expm1, 1.5},
+    {"exp2", gr_exp2, plain_exp2, exp2, 1.5},
     {"log", gr_log, plain_log, log, 1},
+    {"log1p", gr_log1p, plain_log1p, log1p, 2},
+    {"log2", gr_log2, plain_log2, log2, 2},
     {"tanh", gr_tanh, plain_tanh, tanh, 1.5},
     {"erf", gr_erf, plain_erf, erf, 1.5},
     {"sigmoid", gr_sigmoid, plain_sigmoid, sigmoid, 2},
     {"softplus", gr_softplus, plain_softplus, softplus, 2},
     {"sin", gr_sin, NULL, sin, 2},
     {"cos", gr_cos, NULL, cos, 2},
+    {"tan", gr_tan, NULL, tan, 2},
     {"normal_cdf", NULL, plain_cdf, normal_cdf, 5},
     {"normal_pdf", NULL, plain_pdf, normal_pdf, 2},
 };
@@ -166,8 +173,10 @@ START_TEST(sine_is_right_next_to_its_zeros)
 {
     static float x[CHUNK];
     for (int i = 0; i < CHUNK; i++) x[i] = (float)((double)(i * 5) * 1.5707963267948966);
-    const function waves[] = {{"sin", gr_sin, NULL, sin, 2}, {"cos", gr_cos, NULL, cos, 2}};
-    for (const function *f = waves; f < waves + 2; f++) {
+    const function waves[] = {{"sin", gr_sin, NULL, sin, 2},
+                              {"cos", gr_cos, NULL, cos, 2},
+                              {"tan", gr_tan, NULL, tan, 2}};
+    for (const function *f = waves; f < waves + 3; f++) {
         gr_tensor *in = gr_from_data(g, GR_F32, GR_SHAPE(CHUNK), x);
         expect_close(f, "the op", x, gr_data(f->op(in)), f->ulp);
     }
@@ -176,8 +185,9 @@ END_TEST
 
 START_TEST(zeros_keep_their_sign)
 {
-    gr_tensor *(*const odd[])(gr_tensor *) = {gr_sin, gr_tanh, gr_erf, gr_expm1, gr_gelu};
-    for (int k = 0; k < 5; k++) {
+    gr_tensor *(*const odd[])(gr_tensor *) = {gr_sin,   gr_tan,  gr_tanh, gr_erf,
+                                              gr_expm1, gr_log1p, gr_gelu};
+    for (int k = 0; k < 7; k++) {
         const float *y = gr_data(odd[k](gr_from_data(g, GR_F32, GR_SHAPE(1), (float[]){-0.0f})));
         ck_assert_msg(y[0] == 0 && signbit(y[0]), "%d of the list: got %g, expected -0", k,
                       (double)y[0]);
