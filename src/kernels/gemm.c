@@ -194,13 +194,13 @@ static void settle_packing(plan *l)
 /* Whether the product needs no plan. */
 static bool is_small(const gr__product *p)
 {
-    return gr__gemm_entries(p) * (p->m * p->n * p->k) <= SMALL_WORK && !p->packed;
+    return (p->axes ? gr__gemm_entries(p) : 1) * (p->m * p->n * p->k) <= SMALL_WORK && !p->packed;
 }
 
 /* Whether it does not even need to be told of as a block. */
 static bool is_tiny(const gr__product *p)
 {
-    return !p->axes && p->m * p->n * p->k <= TINY_WORK && !p->packed && !p->finish && !has_dots(p);
+    return !p->axes && p->m * p->n * p->k <= TINY_WORK && !p->packed && !p->finish;
 }
 
 static plan plan_product(const gr__product *p)
@@ -285,16 +285,23 @@ static void run_tasks(void *ctx, int64_t begin, int64_t end)
 static void run_small(const gr__product *p)
 {
     const gr__gemm_kernels *kernels = kernels_of(p->dtype);
-    if (is_tiny(p)) {
+    const bool dots = has_dots(p);
+    if (!dots && is_tiny(p)) {
         kernels->tiny(p);
         return;
     }
-    const bool dots = has_dots(p);
     for (int64_t i = 0, n = gr__gemm_entries(p); i < n; i++) {
         const gr__gemm_block block = block_of(p, i, 0, p->m, 0, p->n);
         if (dots) kernels->dot(&block);
         else kernels->block(&block);
     }
+}
+
+bool gr__gemm_at_once(const gr__product *p)
+{
+    if (!is_small(p)) return false;
+    if (p->m && p->n) run_small(p);
+    return true;
 }
 
 size_t gr__gemm_scratch(const gr__product *p)
@@ -307,11 +314,7 @@ size_t gr__gemm_scratch(const gr__product *p)
 void gr__gemm(const gr__product *p, void *scratch)
 {
     enum { GRAIN = 65536 };
-    if (p->m == 0 || p->n == 0) return;
-    if (is_small(p)) {
-        run_small(p);
-        return;
-    }
+    if (p->m == 0 || p->n == 0 || gr__gemm_at_once(p)) return;
     plan l = plan_product(p);
     if (is_packed(&l)) l.packed = p->packed;
     if (scratch && l.whole_bytes) {

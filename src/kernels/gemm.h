@@ -35,6 +35,8 @@ typedef struct gr__product {
  * NULL in place of scratch b is packed on the stack, more often than once: slower, the same bits. */
 size_t gr__gemm_scratch(const gr__product *p);
 void gr__gemm(const gr__product *p, void *scratch);
+/* Does a small product, which needs no scratch; false: it is not small, and nothing is done. */
+bool gr__gemm_at_once(const gr__product *p);
 /* How many products a batch has, and one of them, which is no batch itself. */
 int64_t gr__gemm_entries(const gr__product *p);
 gr__product gr__gemm_entry(const gr__product *p, int64_t entry);
