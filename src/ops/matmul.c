@@ -34,6 +34,7 @@ static void round_range(void *ctx, int64_t begin, int64_t end)
 /* Rounds its operands where the precision says so and it pays. */
 gr_status gr__product_run(gr_exec *e, const gr__product *p)
 {
+    if (gr__gemm_at_once(p)) return GR_OK;
     const int64_t entries = gr__gemm_entries(p);
     const bool rounds = gr__exec_rounds(e) && gr__bf16_gemm_pays(p->m, p->n, p->k) && entries;
     const size_t bytes = rounds ? (size_t)entries * gr__bf16_gemm_scratch(p->m, p->n, p->k)
@@ -83,12 +84,12 @@ static gr__matrix matrix_of(const gr_value *v, bool turn)
     return (gr__matrix){v->data, last[turn], last[!turn]};
 }
 
-gr_status gr__product_forward(gr_exec *e, bool turn_a, bool turn_b)
+gr_status gr__product_of(gr_exec *e, const gr_value *a, bool turn_a, const gr_value *b, bool turn_b,
+                         const gr_value *out)
 {
-    const gr_value *a = &e->in[0], *b = &e->in[1];
-    const gr_shape *y = e->out[0].shape;
+    const gr_shape *y = out->shape;
     const int r = y->rank;
-    const gr__product p = {.dtype = e->out[0].dtype,
+    const gr__product p = {.dtype = out->dtype,
                            .m = y->dim[r - 2],
                            .n = y->dim[r - 1],
                            .k = a->shape->dim[turn_a ? r - 2 : r - 1],
@@ -97,7 +98,7 @@ gr_status gr__product_forward(gr_exec *e, bool turn_a, bool turn_b)
                            .packed = NULL,
                            .add = NULL,
                            .add_row = 0,
-                           .c = e->out[0].data,
+                           .c = out->data,
                            .axes = r - 2,
                            .sizes = y->dim,
                            .a_strides = a->strides,
@@ -105,6 +106,11 @@ gr_status gr__product_forward(gr_exec *e, bool turn_a, bool turn_b)
                            .finish = NULL,
                            .finish_ctx = NULL}; /* in full: clearing takes longer */
     return gr__product_run(e, &p);
+}
+
+gr_status gr__product_forward(gr_exec *e, bool turn_a, bool turn_b)
+{
+    return gr__product_of(e, &e->in[0], turn_a, &e->in[1], turn_b, &e->out[0]);
 }
 
 static bool matmul_infer(gr_infer *c)

@@ -18,6 +18,8 @@ bool gr__matrix_sizes_fit(const gr_shape *s); /* each below 2^31 */
 /* Shape rule and kernel of Y = A B where A and B are the inputs, or what they are when turned. */
 bool gr__product_infer(gr_infer *c, bool turn_a, bool turn_b);
 gr_status gr__product_forward(gr_exec *e, bool turn_a, bool turn_b);
+gr_status gr__product_of(gr_exec *e, const gr_value *a, bool turn_a, const gr_value *b, bool turn_b,
+                         const gr_value *y);
 /* Rounds its operands where the graph's precision says so and it pays. */
 gr_status gr__product_run(gr_exec *e, const gr__product *p);
 double gr__matmul_flops(const gr_exec *e);

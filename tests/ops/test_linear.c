@@ -159,6 +159,39 @@ START_TEST(a_small_layer_has_the_second_derivatives_of_its_parts)
 }
 END_TEST
 
+/* Against a linear layer made of parts, whatever nodes its backward takes; once more differentiated. */
+static void check_linear(int64_t n, int64_t out, int64_t in, bool wants_x)
+{
+    gr_tensor *x = matrix_of(GR_F64, GR_SHAPE(n, in), 0), *y[2], *d[2][3], *dd[2][3];
+    gr_tensor *w = matrix_of(GR_F64, GR_SHAPE(out, in), 1), *b = matrix_of(GR_F64, GR_SHAPE(out), 2);
+    gr_tensor *all[3] = {w, b, x};
+    const int count = wants_x ? 3 : 2;
+    y[0] = gr_linear(x, w, b);
+    y[1] = gr_add(gr_matmul(x, gr_transpose(w, 0, 1)), b);
+    for (int i = 0; i < 2; i++) {
+        gr_tensor *length = gr_zeros(g, GR_F64, GR_SCALAR);
+        gr_grad(gr_sum_all(gr_exp(y[i])), all, count, d[i]);
+        for (int k = 0; k < count; k++) length = gr_add(length, gr_sum_all(gr_square(d[i][k])));
+        gr_grad(length, all, count, dd[i]);
+    }
+    for (int k = 0; k < count; k++) {
+        matrix_same(d[0][k], d[1][k], 1e-11, "gradient");
+        matrix_same(gr_tanh(dd[0][k]), gr_tanh(dd[1][k]), 1e-11, "second derivative");
+    }
+    gr_graph_reset(g);
+}
+
+START_TEST(backward_of_linear_is_that_of_its_parts)
+{
+    static const int64_t sizes[][3] = {{1, 1, 1}, {1, 16, 2}, {1, 16, 16}, {1, 1, 16}, {3, 5, 2},
+                                       {7, 4, 9}, {0, 4, 2},  {2, 0, 3},   {2, 3, 0},  {40, 20, 17}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int wants_x = 0; wants_x < 2; wants_x++)
+            check_linear(sizes[i][0], sizes[i][1], sizes[i][2], wants_x);
+}
+END_TEST
+
 SUITE("linear", setup, teardown, linear_is_x_times_w_transposed_plus_b,
       shapes_that_do_not_suit_the_weight_are_named, gradients_of_weight_and_bias_of_any_layout,
-      they_can_be_differentiated_again, a_small_layer_has_the_second_derivatives_of_its_parts)
+      they_can_be_differentiated_again,
+      backward_of_linear_is_that_of_its_parts, a_small_layer_has_the_second_derivatives_of_its_parts)
