@@ -9,6 +9,7 @@
  */
 /* SPDX-License-Identifier: MIT */
 #include "loss.h"
+#include "squared_error.h"
 
 #include <tgmath.h>
 
@@ -42,12 +43,21 @@ static const gr_sample difference_samples[] = {
     {0},
 };
 
+/* Of few elements, mean or sum, as one node; NULL: made of parts. */
+static gr_tensor *mse_of_few(gr_tensor *x, gr_tensor *t, gr_reduction reduction)
+{
+    const bool mean = reduction == GR_REDUCTION_MEAN;
+    if ((!mean && reduction != GR_REDUCTION_SUM) || !x->numel) return NULL;
+    return gr__squared_error(x, t, mean ? 1 / (double)x->numel : 1);
+}
+
 static gr_tensor *mse_define(gr_tensor *const *x, int n, const void *attrs)
 {
+    const gr_reduction reduction = ((const gr_loss_options *)attrs)->reduction;
     (void)n;
     if (!gr__loss_alike("mse", x[0], x[1])) return gr__loss_failed(x[0]);
-    gr_tensor *loss = gr_square(gr_sub(x[0], x[1]));
-    return gr__loss_reduce("mse", loss, ((const gr_loss_options *)attrs)->reduction);
+    gr_tensor *few = mse_of_few(x[0], x[1], reduction);
+    return few ? few : gr__loss_reduce("mse", gr_square(gr_sub(x[0], x[1])), reduction);
 }
 
 static const gr_op mse_op = {

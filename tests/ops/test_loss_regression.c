@@ -97,6 +97,34 @@ START_TEST(short_forms_take_the_mean_and_bend_at_1)
 }
 END_TEST
 
+/* Up to 4096 bytes go as one node. */
+START_TEST(mse_is_the_same_of_few_and_of_many)
+{
+    enum { FEW = 512, MOST = FEW + 1 };
+    double x0[MOST], t0[MOST];
+    for (int i = 0; i < MOST; i++) {
+        x0[i] = sin(0.7 * i);
+        t0[i] = cos(0.3 * i);
+    }
+    for (int n = FEW; n <= MOST; n++)
+        for (int r = GR_REDUCTION_MEAN; r <= GR_REDUCTION_SUM; r++) {
+            gr_tensor *in[2] = {make(GR_F64, x0, GR_SHAPE(n)), make(GR_F64, t0, GR_SHAPE(n))}, *d[2];
+            gr_tensor *y = mse(in, (gr_reduction)r);
+            gr_grad(y, in, 2, d);
+            const double *dx = values(d[0]), *dt = values(d[1]);
+            const double factor = r == GR_REDUCTION_MEAN ? 1.0 / n : 1;
+            double want = 0;
+            for (int i = 0; i < n; i++) {
+                const double e = x0[i] - t0[i];
+                want += factor * e * e;
+                ck_assert_double_eq_tol(dx[i], 2 * factor * e, 1e-14);
+                ck_assert_double_eq_tol(dt[i], -2 * factor * e, 1e-14);
+            }
+            ck_assert_double_eq_tol(gr_item(y), want, 1e-12 * want);
+        }
+}
+END_TEST
+
 /* At d = 0 and at the bend; NaN and Inf. */
 START_TEST(edges_and_ties)
 {
@@ -162,5 +190,6 @@ END_TEST
 
 SUITE("loss_regression", loss_setup, loss_teardown, means_and_gradients_are_those_of_pytorch,
       every_element_and_reduction_follows_the_formula, short_forms_take_the_mean_and_bend_at_1,
+      mse_is_the_same_of_few_and_of_many,
       edges_and_ties, the_second_derivative_of_huber_is_1_within_the_bend,
       nothing_has_the_sum_0_and_no_mean, what_does_not_fit_is_named)
