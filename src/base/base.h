@@ -75,14 +75,15 @@ void *gr__arena_refill(gr__arena *a, size_t bytes); /* from a block further on *
 static inline void *gr__arena_alloc(gr__arena *a, size_t bytes)
 {
     bytes = (bytes + 15) & ~(size_t)15;
-    if (a->left <= bytes) return gr__arena_refill(a, bytes); /* an arena without blocks has 0 left */
+    if (a->left <= bytes)
+        return gr__arena_refill(a, bytes); /* an arena without blocks has 0 left */
     void *p = a->free;
     a->free += bytes;
     a->left -= bytes;
     return p;
 }
 
-void gr__arena_reset(gr__arena *a);                /* O(1); keeps the blocks */
+void gr__arena_reset(gr__arena *a); /* O(1); keeps the blocks */
 void gr__arena_release(gr__arena *a);
 size_t
 gr__arena_bytes(const gr__arena *a); /* handed out since the reset, with what was left over */
@@ -111,10 +112,42 @@ void gr__pool_release(gr__pool *pool);                  /* frees idle buffers */
 
 /* --- shapes --- */
 
-void gr__shape_strides(const gr_shape *shape, int64_t *strides); /* row-major, in elements */
+/* Row-major, in elements. */
+static inline void gr__shape_strides(const gr_shape *shape, int64_t *strides)
+{
+    int64_t step = 1;
+    for (int i = shape->rank - 1; i >= 0; i--) {
+        strides[i] = step;
+        step *= shape->dim[i];
+    }
+}
+
+/* Whether every size is >= 0 and the product fits in memory; rank within GR_MAX_RANK. Then *numel
+ * is the number of elements. */
+static inline bool gr__shape_fits(const gr_shape *shape, int64_t *numel)
+{
+    if (shape->rank < 0 || shape->rank > GR_MAX_RANK) return false;
+    int64_t n = 1; /* of the non-zero sizes, so that strides fit as well */
+    bool empty = false;
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->dim[i] < 0) return false;
+        if (shape->dim[i] == 0) empty = true;
+        else if (__builtin_mul_overflow(n, shape->dim[i], &n)) return false;
+    }
+    *numel = empty ? 0 : n;
+    return n <= INT64_MAX / 64;
+}
+
+static inline bool gr__shape_alike(const gr_shape *a, const gr_shape *b)
+{
+    bool alike = a->rank == b->rank;
+    for (int i = 0; alike && i < a->rank; i++) alike = a->dim[i] == b->dim[i];
+    return alike;
+}
+
 bool gr__shape_broadcast(const gr_shape *a, const gr_shape *b, gr_shape *out);
-/* Whether every size is >= 0 and the product fits in memory; rank within GR_MAX_RANK. */
-bool gr__shape_valid(const gr_shape *shape);
+bool gr__shape_valid(const gr_shape *shape);     /* gr__shape_fits */
+extern const uint8_t gr__dtype_bytes[GR_DTYPES]; /* of an element */
 
 /* --- random: Philox4x32-10 (Salmon et al. 2011), counter based --- */
 

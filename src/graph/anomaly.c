@@ -87,8 +87,8 @@ static tally tally_of(gr_tensor *x)
 {
     enum { PIECE = 64 };
     double piece[PIECE];
-    int64_t strides[GR_MAX_RANK], n = gr_shape_numel(x->shape);
-    gr_value v = gr__tensor_value(x, strides);
+    int64_t n = gr_shape_numel(x->shape);
+    gr_value v = gr__tensor_value(x);
     gr__strided s = gr__strided_of(&v);
     tally t = {.low = INFINITY, .high = -INFINITY, .first = -1};
     for (int64_t i = 0; i < n; i += PIECE) {

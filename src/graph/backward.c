@@ -16,7 +16,7 @@ enum { FEW = 8 }; /* inputs of a node that most sweeps stay within */
 
 static bool suits(const gr_tensor *x, const gr_tensor *dx)
 {
-    return dx->dtype == x->dtype && (dx->shape == x->shape || gr_shape_equal(dx->shape, x->shape));
+    return dx->dtype == x->dtype && (dx->shape == x->shape || gr__shape_alike(dx->shape, x->shape));
 }
 
 static bool is_live(const gr_graph *g, const gr_tensor *t)
@@ -24,13 +24,12 @@ static bool is_live(const gr_graph *g, const gr_tensor *t)
     return t->graph == g && t->generation == g->generation;
 }
 
-static bool check_cotangent(const gr_node *node, int i, const gr_tensor *dx)
+static void refuse_cotangent(const gr_node *node, int i, const gr_tensor *dx)
 {
     const gr_tensor *x = node->in[i];
     gr_graph *g = x->graph;
-    if (is_live(g, dx) && suits(x, dx)) return g->status == GR_OK;
     char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
-    if (g->status) return false;
+    if (g->status) return;
     if (!is_live(g, dx)) /* the inert one is of no generation */
         gr__fail_at(g, GR_ERR_ARGUMENT, node->site,
                     "%s: its VJP gave a cotangent for input %d that is no tensor of this graph",
@@ -40,6 +39,13 @@ static bool check_cotangent(const gr_node *node, int i, const gr_tensor *dx)
                     "%s: its VJP gave a cotangent of %s %s for input %d, which is %s %s",
                     node->op->name, gr_dtype_name((gr_dtype)dx->dtype), gr_shape_text(dx->shape, a),
                     i, gr_dtype_name((gr_dtype)x->dtype), gr_shape_text(x->shape, b));
+}
+
+static inline bool check_cotangent(const gr_node *node, int i, const gr_tensor *dx)
+{
+    const gr_tensor *x = node->in[i];
+    if (is_live(x->graph, dx) && suits(x, dx)) return x->graph->status == GR_OK;
+    refuse_cotangent(node, i, dx);
     return false;
 }
 

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const gr_shape scalar_shape = {0, {0}};
+static const gr__layout scalar = {.shape.rank = 0};
 
-gr_tensor gr__nil = {.shape = &scalar_shape, .numel = 1};
+gr_tensor gr__nil = {.shape = &scalar.shape, .numel = 1};
 
 /* Returned where even the graph could not be allocated: inert, in error, never freed. */
 static gr_graph no_graph = {
-    .nil = {.graph = &no_graph, .shape = &scalar_shape, .numel = 1},
+    .nil = {.graph = &no_graph, .shape = &scalar.shape, .numel = 1},
     .status = GR_ERR_MEMORY,
     .message = "out of memory: the graph could not be allocated",
 };
@@ -35,29 +35,17 @@ gr_graph *gr_graph_new(void)
     if (!g) return &no_graph;
     g->generation = 1;
     gr__scopes_reset(g);
-    g->nil = (gr_tensor){.graph = g, .shape = &scalar_shape, .numel = 1};
+    g->nil = (gr_tensor){.graph = g, .shape = &scalar.shape, .numel = 1};
     g->eager = environment("GRADUS_EAGER");
     g->anomaly = environment("GRADUS_ANOMALY");
     gr__run_watch(g);
     return g;
 }
 
-static void release_uses(gr_graph *g)
+static void release_assigns(gr_graph *g)
 {
-    for (int i = 0; g->n_uses && i < g->cap_uses; i++) {
-        if (g->uses[i].counted) gr_param_release(g->uses[i].param);
-        g->uses[i].counted = false;
-        g->uses[i].param = NULL;
-    }
-    g->n_uses = 0;
     for (int i = 0; i < g->n_assigns; i++) gr_param_release(g->assigns[i].param);
     g->n_assigns = 0;
-}
-
-static void release_params(gr_graph *g)
-{
-    for (const gr_node *leaf = g->params; leaf; leaf = gr__leaf_of(leaf)->older)
-        gr_param_release(gr__leaf_of(leaf)->param);
 }
 
 static void release_buffers(gr_graph *g)
@@ -78,8 +66,8 @@ static bool refused(gr_graph *g, const void *site)
 static void forget(gr_graph *g)
 {
     release_buffers(g);
-    release_params(g);
-    release_uses(g);
+    release_assigns(g);
+    gr__uses_reset(g);
     gr__scratches_close(g);
     gr__arena_reset(&g->nodes);
     gr__arena_reset(&g->tensors);
@@ -126,7 +114,7 @@ void gr_graph_free(gr_graph *g)
     gr__arena_release(&g->tensors);
     gr__scratches_release(g);
     gr__pool_release(&g->pool);
-    gr__free(g->uses);
+    gr__uses_release(g);
     gr__free(g->assigns);
     gr__free(g);
 }
@@ -234,7 +222,7 @@ gr_dtype gr_dtype_of(const gr_tensor *t)
 
 const gr_shape *gr_shape_of(const gr_tensor *t)
 {
-    return t && !(t->graph && gr__is_stale(t)) ? t->shape : &scalar_shape;
+    return t && !(t->graph && gr__is_stale(t)) ? t->shape : &scalar.shape;
 }
 
 int64_t gr_numel(const gr_tensor *t)

@@ -39,19 +39,26 @@ static bool infer_same(gr_infer *c)
 
 /* --- checks --- */
 
-/* Whether a call of an element-wise op needs no closer look: live inputs of one graph without error,
- * of one shape, of one dtype that the op has a tile for. */
-static bool is_plain(const gr_graph *g, const gr_op *op, gr_tensor *const *in, int n,
-                     const void *attrs)
+/* Whether the inputs need no closer look: live tensors of one graph without error. */
+static bool all_live(const gr_graph *g, gr_tensor *const *in, int n)
 {
-    if (n != op->n_in || n < 1 || n > GR_MAX_TILE_INPUTS || op->infer || op->define) return false;
+    const gr_graph *own = n > 0 && in[0] ? in[0]->graph : NULL;
+    if (!own || own->status || (g && g != own)) return false;
+    for (int i = 0; i < n; i++)
+        if (!in[i] || in[i]->graph != own || in[i]->generation != own->generation) return false;
+    return true;
+}
+
+/* Whether a call of an element-wise op on live inputs needs no closer look: they are of one shape,
+ * of one dtype that the op has a tile for. */
+static bool is_plain(const gr_op *op, gr_tensor *const *in, int n, const void *attrs)
+{
+    if (op->infer || op->define || n != op->n_in || n > GR_MAX_TILE_INPUTS) return false;
     const gr_tensor *x = in[0];
-    if (!x || !x->graph || x->graph->status || (g && g != x->graph)) return false;
     if (!op->tile[x->dtype] || (op->attrs_size && !attrs)) return false;
-    for (int i = 0; i < n; i++) {
+    for (int i = 1; i < n; i++) {
         const gr_tensor *t = in[i];
-        if (!t || t->graph != x->graph || t->generation != x->graph->generation) return false;
-        if (t->dtype != x->dtype || (t->shape != x->shape && !gr_shape_equal(t->shape, x->shape)))
+        if (t->dtype != x->dtype || (t->shape != x->shape && !gr__shape_alike(t->shape, x->shape)))
             return false;
     }
     return true;
@@ -88,13 +95,6 @@ static bool computes(const gr_op *op, gr_dtype dtype)
     if (op->view || op->define || op == &gr__leaf_op || op == &gr__fill_op) return true;
     if (op->tile[dtype] || op->forward[dtype]) return true;
     return dtype == GR_F32 && (op->tile[GR_F64] || op->forward[GR_F64]);
-}
-
-gr_dtype gr__kernel_dtype(gr_tensor *const *in, int n, gr_dtype output)
-{
-    for (int i = 0; i < n; i++)
-        if (gr__is_float((gr_dtype)in[i]->dtype)) return (gr_dtype)in[i]->dtype;
-    return n ? (gr_dtype)in[0]->dtype : output;
 }
 
 /* --- broadcasting --- */
@@ -160,6 +160,13 @@ static void init_output(gr_tensor *t, gr_graph *g, gr_node *node)
     t->index = t->flags = t->unfit = 0;
 }
 
+static void set_kind(gr_tensor *t, gr_dtype dtype, int64_t numel)
+{
+    t->dtype = (uint8_t)dtype;
+    t->numel = numel;
+    t->flags = numel * gr__dtype_bytes[dtype] <= GR__SMALL ? GR__LITTLE : 0;
+}
+
 /* The output of an element-wise op whose inputs are all alike. */
 static void set_alike(gr_graph *g, gr_node *node)
 {
@@ -172,28 +179,27 @@ static void set_alike(gr_graph *g, gr_node *node)
     y->flags = x->flags & GR__LITTLE;
 }
 
-/* Shapes are shared where they can be: an element-wise op allocates none. */
-static const gr_shape *share_shape(gr_graph *g, const gr_node *node, const gr_shape *shape)
+static const gr_shape *new_layout(gr_graph *g, const gr_shape *shape)
 {
-    if (node->n_in && gr_shape_equal(shape, node->in[0]->shape)) return node->in[0]->shape;
-    gr_shape *copy = gr__arena_alloc(&g->nodes, sizeof *copy);
-    if (copy) *copy = *shape;
-    return copy;
+    gr__layout *layout = gr__arena_alloc(&g->nodes, sizeof *layout);
+    if (!layout) return NULL;
+    layout->shape = *shape;
+    gr__shape_strides(shape, layout->strides);
+    return &layout->shape;
 }
 
-/* c NULL: one output like in[0]. */
-static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c)
+/* By what the shape rule gave. Shapes are shared where they can be. */
+static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c, const int64_t *numel)
 {
     for (int i = 0; i < node->n_out; i++) {
         gr_tensor *t = &node->out[i];
+        const gr_shape *first = node->n_in ? node->in[0]->shape : NULL;
         init_output(t, g, node);
-        t->shape = c ? share_shape(g, node, &c->shape[i]) : node->in[0]->shape;
-        if (!t->shape) return false;
-        t->numel = gr_shape_numel(t->shape);
-        t->dtype = (uint8_t)(c ? c->dtype[i] : node->in[0]->dtype);
         t->index = (uint8_t)i;
-        if (t->numel * (int64_t)gr_dtype_size((gr_dtype)t->dtype) <= GR__SMALL)
-            t->flags = GR__LITTLE;
+        const bool shared = first && gr__shape_alike(&c->shape[i], first);
+        t->shape = shared ? first : new_layout(g, &c->shape[i]);
+        if (!t->shape) return false;
+        set_kind(t, c->dtype[i], numel[i]);
     }
     return true;
 }
@@ -234,12 +240,11 @@ static void append(gr_graph *g, gr_node *node, const void *site)
 
 /* Whether to compute a node now whose inputs are there: small, as are the inputs, or a view, or the
  * graph is eager. */
-static bool due(const gr_graph *g, const gr_node *node, bool little_inputs)
+static bool due(const gr_graph *g, const gr_node *node, unsigned flags)
 {
     if (g->eager || node->op->view) return true;
-    bool little = little_inputs;
-    for (int i = 0; i < node->n_out; i++) little &= (node->out[i].flags & GR__LITTLE) != 0;
-    return little;
+    for (int i = 0; i < node->n_out; i++) flags &= node->out[i].flags;
+    return flags & GR__LITTLE;
 }
 
 static gr_tensor *out_of_memory(gr_graph *g, const gr_op *op, const void *site)
@@ -249,11 +254,20 @@ static gr_tensor *out_of_memory(gr_graph *g, const gr_op *op, const void *site)
 
 /* --- applying --- */
 
-static gr_tensor *check_arguments(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n,
-                                  const void *attrs, const char *problem, const void *site)
+/* What to return instead of recording, NULL where all is well; finds the graph. */
+static gr_tensor *check_inputs(gr_graph **graph, const gr_op *op, gr_tensor *const *in, int n,
+                               const void *site)
 {
+    const char *problem = NULL;
+    gr_graph *g = *graph = common_graph(*graph, in, n, &problem);
     if (problem) return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s", op->name, problem);
-    if (g->status || any_nil(in, n)) return &g->nil;
+    if (!g) return &gr__nil;
+    return g->status || any_nil(in, n) ? &g->nil : NULL;
+}
+
+static gr_tensor *check_call(gr_graph *g, const gr_op *op, int n, const void *attrs,
+                             const void *site)
+{
     bool count_fits = op->n_in < 0 ? n >= 1 : n <= op->n_in && n >= op->n_in - op->optional;
     if (!count_fits)
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: expected %d inputs, got %d", op->name,
@@ -269,15 +283,14 @@ static gr_tensor *check_arguments(gr_graph *g, const gr_op *op, gr_tensor *const
     return NULL;
 }
 
-/* Fills c by the op's shape rule, or checks that the inputs are alike where it has none. */
-static bool infer(gr_graph *g, gr_infer *c, const void *site)
+/* Fills c and numel by the op's shape rule, or checks that the inputs are alike where it has none. */
+static bool infer(gr_graph *g, gr_infer *c, int n_out, int64_t *numel, const void *site)
 {
     char message[400];
     const gr_op *op = c->op;
     message[0] = 0;
     c->message = message;
-    int n_out = op->n_out ? op->n_out : 1;
-    for (int i = 0; op->infer && i < n_out && c->n_in; i++) {
+    for (int i = 0; i < n_out && c->n_in; i++) {
         c->shape[i] = *c->in[0]->shape;
         c->dtype[i] = (gr_dtype)c->in[0]->dtype;
     }
@@ -285,8 +298,8 @@ static bool infer(gr_graph *g, gr_infer *c, const void *site)
     bool fits = op->infer ? op->infer(c) : infer_same(c);
     if (fits && c->n_in && !computes(op, dtype))
         fits = gr_infer_fail(c, "not defined for %s", gr_dtype_name(dtype));
-    for (int i = 0; fits && op->infer && i < n_out; i++)
-        if (!gr__shape_valid(&c->shape[i]))
+    for (int i = 0; fits && i < n_out; i++)
+        if (!gr__shape_fits(&c->shape[i], &numel[i]))
             fits = gr_infer_fail(c, "the result would be too large");
     if (!fits) gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s", op->name, message);
     return fits;
@@ -324,11 +337,11 @@ static gr_tensor *apply_plain(const gr_op *op, gr_tensor *const *in, int n, cons
 gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs,
                      const void *site)
 {
-    if (is_plain(g, op, in, n, attrs)) return apply_plain(op, in, n, attrs, site);
-    const char *problem = NULL;
-    g = common_graph(g, in, n, &problem);
-    if (!g && !problem) return &gr__nil;
-    gr_tensor *failed = check_arguments(g, op, in, n, attrs, problem, site);
+    gr_tensor *failed = NULL;
+    if (!all_live(g, in, n)) failed = check_inputs(&g, op, in, n, site);
+    else if (is_plain(op, in, n, attrs)) return apply_plain(op, in, n, attrs, site);
+    else g = in[0]->graph;
+    if (!failed) failed = check_call(g, op, n, attrs, site);
     if (failed) return failed;
     if (op->define) {
         gr_site_begin(g, site);
@@ -346,9 +359,11 @@ gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, 
     c.attrs = attrs;
     c.in = in;
     c.n_in = n;
-    if (!infer(g, &c, site)) return &g->nil;
-    gr_node *node = new_node(g, op, in, n, op->n_out ? op->n_out : 1, attrs, op->attrs_size);
-    if (!node || !set_outputs(g, node, op->infer ? &c : NULL)) return out_of_memory(g, op, site);
+    int64_t numel[GR_MAX_OUTPUTS];
+    const int n_out = op->n_out ? op->n_out : 1;
+    if (!infer(g, &c, n_out, numel, site)) return &g->nil;
+    gr_node *node = new_node(g, op, in, n, n_out, attrs, op->attrs_size);
+    if (!node || !set_outputs(g, node, &c, numel)) return out_of_memory(g, op, site);
     return record(g, node, site);
 }
 
@@ -357,18 +372,21 @@ gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape
 {
     if (g->status) return &g->nil;
     char text[GR_SHAPE_TEXT];
-    if (!gr__shape_valid(shape) || (unsigned)dtype >= GR_DTYPES)
+    int64_t numel;
+    if ((unsigned)dtype >= GR_DTYPES || !gr__shape_fits(shape, &numel))
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s of %s is not a usable shape", op->name,
                            gr_shape_text(shape, text), gr_dtype_name(dtype));
     gr_node *node = new_node(g, op, NULL, 0, 1, attrs, attrs_size);
-    gr_infer c;
-    c.shape[0] = *shape;
-    c.dtype[0] = dtype;
-    if (!node || !set_outputs(g, node, &c)) return out_of_memory(g, op, site);
+    const gr_shape *own = node ? new_layout(g, shape) : NULL;
+    if (!own) return out_of_memory(g, op, site);
+    gr_tensor *t = &node->out[0];
+    init_output(t, g, node);
+    t->shape = own;
+    set_kind(t, dtype, numel);
+    t->flags |= GR__KEEP;
     append(g, node, site);
     note_gradient(g, node, 0);
-    node->out[0].flags |= GR__KEEP;
-    return &node->out[0];
+    return t;
 }
 
 /* gr_op_find gives NULL for a name that there is not. */

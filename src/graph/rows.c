@@ -68,9 +68,9 @@ void gr__rows_add(gr_param *p, gr_tensor *dx)
         float f32[PIECE];
     } piece;
     gr_tensor *dy = dx->node->in[0];
-    int64_t strides[GR_MAX_RANK], columns = p->shape.dim[1];
+    int64_t columns = p->shape.dim[1];
     const int64_t *index = dx->node->in[1]->data, n = gr_shape_numel(dx->node->in[1]->shape);
-    const gr_value v = gr__tensor_value(dy, strides);
+    const gr_value v = gr__tensor_value(dy);
     const gr__strided s = gr__strided_of(&v);
     if (!p->has_grad && !begin_rows(p)) memset(p->grad, 0, bytes_of(p));
     p->has_grad = true;

@@ -75,9 +75,9 @@ static void share(gr_tensor *y, gr_tensor *x, int64_t offset)
 static bool run_view(gr_node *node)
 {
     gr_tensor *x = node->in[0], *y = &node->out[0];
-    int64_t x_strides[GR_MAX_RANK], offset = 0;
+    int64_t offset = 0;
     if (y->data) return true;
-    gr_value in = gr__tensor_value(x, x_strides), out = {(gr_dtype)y->dtype, y->shape, NULL, NULL};
+    gr_value in = gr__tensor_value(x), out = {(gr_dtype)y->dtype, y->shape, NULL, NULL};
     gr_exec e = {node->op, node->attrs, &in, &out, 1, 1, NULL};
     int64_t strides[GR_MAX_RANK];
     if (node->op->view(&e, strides, &offset)) {
@@ -86,7 +86,7 @@ static bool run_view(gr_node *node)
         gr_tensor packed = *x;
         packed.node = node; /* lives as long as y */
         if (!gr__tensor_pack(&packed)) return out_of_memory(node);
-        in = gr__tensor_value(&packed, x_strides);
+        in = gr__tensor_value(&packed);
         bool fits = node->op->view(&e, strides, &offset);
         if (fits) share(y, &packed, offset);
         gr__tensor_drop(&packed);
@@ -101,17 +101,16 @@ static bool run_view(gr_node *node)
 
 /* --- other kernels --- */
 
-/* The value a kernel gets: row-major unless it takes any strides, float64 when converting. */
+/* The value of a tensor as a kernel gets it: row-major unless it takes any strides, float64 when converting. */
 static bool prepare(gr_exec *e, gr_value *v, bool convert)
 {
     bool widen = convert && v->dtype == GR_F32;
     gr__strided s = gr__strided_of(v);
     bool packed = gr__strided_contiguous(&s) || (e->op->flags & GR_OP_STRIDED);
     if (packed && !widen) return true;
-    int64_t n = gr_shape_numel(v->shape),
-            *strides = gr_exec_scratch(e, sizeof(int64_t[GR_MAX_RANK]));
+    int64_t n = gr_shape_numel(v->shape);
     void *data = gr_exec_scratch(e, (size_t)n * (widen ? 8 : gr_dtype_size(v->dtype)) + 1);
-    if (!data || !strides) return false;
+    if (!data) return false;
     gr__pack(v, data);
     if (widen) /* from the end, since the narrow values lie in the same place */
         for (int64_t i = n - 1; i >= 0; i--) {
@@ -120,8 +119,7 @@ static bool prepare(gr_exec *e, gr_value *v, bool convert)
             ((double *)data)[i] = (double)narrow;
         }
     if (widen) v->dtype = GR_F64;
-    gr__shape_strides(v->shape, strides);
-    v->strides = strides;
+    v->strides = gr__row_major(v->shape);
     v->data = data;
     return true;
 }
@@ -148,8 +146,7 @@ static bool inplace_output(gr_node *node)
     gr_tensor *x = node->in[0], *y = &node->out[0];
     if (gr__take_over(node)) return true;
     if (!gr__tensor_storage(y)) return false;
-    int64_t strides[GR_MAX_RANK];
-    gr_value v = gr__tensor_value(x, strides);
+    gr_value v = gr__tensor_value(x);
     gr__pack(&v, y->data);
     return true;
 }
@@ -194,21 +191,20 @@ static void narrow_outputs(gr_node *node, const gr_exec *e)
     }
 }
 
-static bool call_kernel(gr_node *node, running *r, gr_value *in, int64_t (*strides)[GR_MAX_RANK])
+static bool call_kernel(gr_node *node, running *r, gr_value *in)
 {
     gr_value out[GR_MAX_OUTPUTS];
-    int64_t out_strides[GR_MAX_OUTPUTS][GR_MAX_RANK];
     gr_dtype dtype = gr__kernel_dtype(node->in, node->n_in, (gr_dtype)node->out[0].dtype);
     bool convert = !node->op->forward[dtype];
     gr_exec e = {node->op, node->attrs, in, out, node->n_in, node->n_out, r};
     for (int i = 0; i < node->n_in; i++) {
-        in[i] = gr__tensor_value(node->in[i], strides[i]);
+        in[i] = gr__tensor_value(node->in[i]);
         if (i == 0 && (node->op->flags & GR_OP_INPLACE)) continue;
         if (!node->in[i]->strides && !convert) continue; /* as the kernel wants it */
         if (!prepare(&e, &in[i], convert)) return out_of_memory(node);
     }
     if (!allocate_outputs(node)) return out_of_memory(node);
-    for (int i = 0; i < node->n_out; i++) out[i] = gr__tensor_value(&node->out[i], out_strides[i]);
+    for (int i = 0; i < node->n_out; i++) out[i] = gr__tensor_value(&node->out[i]);
     if (convert && !widen_outputs(&e)) return out_of_memory(node);
     gr_graph *g = node->out[0].graph;
     gr_status status = node->op->forward[convert ? GR_F64 : dtype](&e);
@@ -224,13 +220,11 @@ static bool run_kernel(gr_node *node)
 {
     running r = {node, NULL};
     gr_value few[FEW], *in = few;
-    int64_t few_strides[FEW][GR_MAX_RANK], (*strides)[GR_MAX_RANK] = few_strides;
-    gr_exec asking = {.internal = &r};
     if (node->n_in > FEW) {
+        gr_exec asking = {.internal = &r};
         in = gr_exec_scratch(&asking, (size_t)node->n_in * sizeof *in);
-        strides = gr_exec_scratch(&asking, (size_t)node->n_in * sizeof *strides);
     }
-    bool done = in && strides ? call_kernel(node, &r, in, strides) : out_of_memory(node);
+    bool done = in ? call_kernel(node, &r, in) : out_of_memory(node);
     free_scratch(&r);
     return done;
 }
@@ -246,9 +240,9 @@ static bool has_values(const gr_node *node)
     return true;
 }
 
-static bool observed_value(gr_exec *e, gr_tensor *t, gr_value *v, int64_t *strides)
+static bool observed_value(gr_exec *e, gr_tensor *t, gr_value *v)
 {
-    *v = gr__tensor_value(t, strides);
+    *v = gr__tensor_value(t);
     return prepare(e, v, false);
 }
 
@@ -259,16 +253,13 @@ static bool observe(gr_node *node)
     gr_graph *g = node->out[0].graph;
     running r = {node, NULL};
     gr_value in[FEW], out[GR_MAX_OUTPUTS];
-    int64_t strides[FEW + GR_MAX_OUTPUTS][GR_MAX_RANK];
     const gr_op plain = {.name = node->op->name}; /* without GR_OP_STRIDED: row-major */
     gr_exec e = {&plain,      node->attrs, in, out, node->n_in < FEW ? node->n_in : FEW,
                  node->n_out, &r};
     bool fine = true;
     if (!has_values(node)) return true;
-    for (int i = 0; fine && i < e.n_in; i++)
-        fine = observed_value(&e, node->in[i], &in[i], strides[i]);
-    for (int i = 0; fine && i < e.n_out; i++)
-        fine = observed_value(&e, &node->out[i], &out[i], strides[FEW + i]);
+    for (int i = 0; fine && i < e.n_in; i++) fine = observed_value(&e, node->in[i], &in[i]);
+    for (int i = 0; fine && i < e.n_out; i++) fine = observed_value(&e, &node->out[i], &out[i]);
     e.op = node->op;
     if (fine) g->observer(g->observer_user, node, &e);
     free_scratch(&r);

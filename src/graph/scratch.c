@@ -186,10 +186,8 @@ static void forget_node(gr_graph *g, gr_node *node)
 
 static void forget_params(gr_graph *g, const gr__scratch *s)
 {
-    for (gr_node *leaf = g->params; leaf != s->params; leaf = gr__leaf_of(leaf)->older) {
+    for (gr_node *leaf = g->params; leaf != s->params; leaf = gr__leaf_of(leaf)->older)
         gr__forget_use(g, leaf);
-        gr_param_release(gr__leaf_of(leaf)->param);
-    }
     g->params = s->params;
 }
 

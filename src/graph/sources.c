@@ -73,7 +73,7 @@ gr_tensor *gr_scalar(gr_graph *g, gr_dtype dtype, double value)
     return gr__fill(g, dtype, &shape, value, GR_HERE);
 }
 
-/* --- parameters --- */
+/* --- parameters in use --- */
 
 /* The slot of p in the table of uses, free or taken; the table, 2^n slots, has a free one. */
 static int slot_of(const gr_graph *g, const gr_param *p)
@@ -89,6 +89,35 @@ void gr__forget_use(gr_graph *g, const gr_node *leaf)
     int i = slot_of(g, gr__leaf_of(leaf)->param);
     if (g->uses[i].tensor == &leaf->out[0]) g->uses[i].tensor = NULL;
 }
+
+/* Empties the slot; what would no longer be found behind it moves up. */
+static void remove_use(gr_graph *g, int hole)
+{
+    const int last = g->cap_uses - 1;
+    gr_param_release(g->uses[hole].param);
+    g->n_uses--;
+    g->uses[hole].param = NULL;
+    for (int i = (hole + 1) & last; g->uses[i].param; i = (i + 1) & last) {
+        const gr__use moved = g->uses[i];
+        g->uses[i].param = NULL;
+        g->uses[slot_of(g, moved.param)] = moved;
+    }
+}
+
+void gr__uses_reset(gr_graph *g)
+{
+    for (int i = 0; i < g->cap_uses && g->n_uses > g->n_current; i++)
+        while (g->uses[i].param && g->uses[i].generation != g->generation) remove_use(g, i);
+    g->n_current = 0;
+}
+
+void gr__uses_release(gr_graph *g)
+{
+    for (int i = 0; i < g->cap_uses; i++) gr_param_release(g->uses[i].param);
+    gr__free(g->uses);
+}
+
+/* --- parameters --- */
 
 static bool room_for_use(gr_graph *g)
 {
@@ -110,7 +139,6 @@ static gr_tensor *param_leaf(gr_graph *g, gr_param *p, const void *site)
     const gr__leaf_attrs attrs = {p, p->version, g->params};
     gr_tensor *t = gr__leaf(g, &gr__leaf_op, p->dtype, &p->shape, &attrs, sizeof attrs, site);
     if (gr__is_nil(t)) return t;
-    gr_param_retain(p); /* released by the graph's reset */
     g->params = t->node;
     t->data = p->data;
     t->flags |= GR__PARAM;
@@ -118,11 +146,16 @@ static gr_tensor *param_leaf(gr_graph *g, gr_param *p, const void *site)
     return t;
 }
 
-static void remember(gr_graph *g, int slot, gr_param *p, gr_tensor *t)
+static void remember(gr_graph *g, gr__use *use, gr_param *p, gr_tensor *t)
 {
-    g->n_uses += !g->uses[slot].param;
-    g->uses[slot].param = p;
-    g->uses[slot].tensor = t;
+    if (!use->param) {
+        use->param = gr_param_retain(p);
+        use->generation = 0;
+        g->n_uses++;
+    }
+    g->n_current += use->generation != g->generation;
+    use->generation = g->generation;
+    use->tensor = t;
 }
 
 static bool usable_param(gr_graph *g, const gr_param *p, const char *name, const void *site)
@@ -145,8 +178,8 @@ static bool usable_param(gr_graph *g, const gr_param *p, const char *name, const
 gr_tensor *gr_use(gr_graph *g, gr_param *p)
 {
     if (!usable_param(g, p, "gr_use", GR_HERE)) return &g->nil;
-    const int slot = slot_of(g, p);
-    gr_tensor *known = g->uses[slot].param ? g->uses[slot].tensor : NULL;
+    gr__use *use = &g->uses[slot_of(g, p)];
+    gr_tensor *known = use->param && use->generation == g->generation ? use->tensor : NULL;
     if (known) {
         bool leaf = known->node->op == &gr__leaf_op && gr_node_param(known->node) == p;
         bool current = !leaf || ((const gr__leaf_attrs *)known->node->attrs)->version == p->version;
@@ -154,7 +187,7 @@ gr_tensor *gr_use(gr_graph *g, gr_param *p)
         if (current && grad) return known;
     }
     gr_tensor *t = param_leaf(g, p, GR_HERE);
-    if (!gr__is_nil(t)) remember(g, slot, p, t);
+    if (!gr__is_nil(t)) remember(g, use, p, t);
     return t;
 }
 
@@ -174,9 +207,6 @@ gr_tensor *gr_bind(gr_graph *g, gr_param *p, gr_tensor *t)
         return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE,
                            "gr_bind: parameter '%s' is %s, the tensor %s", p->name,
                            gr_shape_text(&p->shape, a), gr_shape_text(t->shape, b));
-    const int slot = slot_of(g, p);
-    remember(g, slot, p, t);
-    if (!g->uses[slot].counted) gr_param_retain(p);
-    g->uses[slot].counted = true;
+    remember(g, &g->uses[slot_of(g, p)], p, t);
     return t;
 }

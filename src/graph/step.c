@@ -132,8 +132,7 @@ static void bind_gradient(gr_param *p, gr_tensor *dx, uint32_t recorded)
 
 void gr__add_gradient(gr_param *p, const gr_tensor *dx)
 {
-    int64_t strides[GR_MAX_RANK];
-    const gr_value v = gr__tensor_value(dx, strides);
+    const gr_value v = gr__tensor_value(dx);
     if (p->has_grad) gr__add_into(p->grad, &v);
     else if (dx->strides || !(dx->flags & GR__LITTLE)) gr__pack(&v, p->grad);
     else memcpy(p->grad, dx->data, (size_t)dx->numel * gr_dtype_size(p->dtype));

@@ -29,12 +29,11 @@ static void *allocate(const gr_tensor *t, size_t bytes, gr__buffer **buffer)
 
 static size_t bytes_of(const gr_tensor *t)
 {
-    return (size_t)t->numel * gr_dtype_size((gr_dtype)t->dtype);
+    return (size_t)t->numel * gr__dtype_bytes[t->dtype];
 }
 
-bool gr__tensor_storage(gr_tensor *t)
+bool gr__tensor_allocate(gr_tensor *t)
 {
-    if (t->data) return true;
     size_t bytes = bytes_of(t);
     if (t->flags & GR__BOUND) t->data = t->scalar.target;
     else if (bytes <= sizeof t->scalar && !t->graph->guarded) t->data = &t->scalar;
@@ -44,8 +43,7 @@ bool gr__tensor_storage(gr_tensor *t)
 
 bool gr__tensor_pack(gr_tensor *t)
 {
-    int64_t strides[GR_MAX_RANK];
-    gr_value v = gr__tensor_value(t, strides);
+    gr_value v = gr__tensor_value(t);
     gr__buffer *buffer;
     void *data = allocate(t, bytes_of(t), &buffer);
     if (!data) return false;

@@ -45,12 +45,18 @@ enum {
     GR__LITTLE = 32 /* at most GR__SMALL bytes */
 };
 
+/* What every tensor's shape lies in: shared by all tensors alike. */
+typedef struct gr__layout {
+    gr_shape shape;
+    int64_t strides[GR_MAX_RANK]; /* row-major */
+} gr__layout;
+
 struct gr_tensor {
     _Alignas(16) gr_graph *graph; /* NULL: the inert tensor of no graph */
     gr_node *node;                /* that made it */
-    const gr_shape *shape;
-    int64_t *strides;   /* in elements; NULL: row-major */
-    void *data;         /* first element; NULL while pending */
+    const gr_shape *shape;        /* of a gr__layout */
+    int64_t *strides;             /* in elements; NULL: row-major */
+    void *data;                   /* first element; NULL while pending */
     gr__buffer *buffer; /* counted storage behind data; NULL for small and foreign memory */
     gr_tensor *cot;     /* cotangent so far, within a backward sweep */
     union {
@@ -104,6 +110,14 @@ struct gr_node {
 };
 
 /* --- graph --- */
+
+/* A parameter that the graph holds: used since the last reset, or between the two before. So a loop
+ * of steps counts it once. */
+typedef struct gr__use {
+    gr_param *param;     /* counted; NULL: a free slot */
+    gr_tensor *tensor;   /* its leaf, or what is bound to it */
+    uint32_t generation; /* of the graph when it was used last */
+} gr__use;
 
 typedef struct gr__assign {
     gr_param *param;
@@ -175,12 +189,8 @@ struct gr_graph {
     struct gr__handover *handover; /* of the running gr_backward_each; NULL: none */
     uint64_t seed, stream;
 
-    struct {
-        gr_param *param;
-        gr_tensor *tensor; /* its leaf, which counts the parameter; or bound to it */
-        bool counted;      /* the parameter, on account of the binding */
-    } * uses;              /* open addressing by the parameter's address */
-    int n_uses, cap_uses;
+    gr__use *uses;                   /* open addressing by the parameter's address */
+    int n_uses, cap_uses, n_current; /* in the table; its slots; of those, used since the reset */
     gr__assign *assigns;
     int n_assigns, cap_assigns;
     gr__section *sections, *section; /* the newest; the innermost open one */
@@ -231,11 +241,12 @@ static inline bool gr__is_float(gr_dtype dtype)
     return dtype == GR_F32 || dtype == GR_F64;
 }
 
-/* Whether the op has a tile for any dtype: some are over integers or truth values alone. */
+/* Whether the op has a tile for any dtype: some are over integers or truth values alone. One that
+ * has a kernel has none. */
 static inline bool gr__is_elementwise(const gr_op *op)
 {
-    return op->tile[GR_F64] || op->tile[GR_F32] || op->tile[GR_I64] || op->tile[GR_U8] ||
-           op->tile[GR_BOOL];
+    if (op->tile[GR_F64] || op->forward[GR_F64]) return op->tile[GR_F64] != NULL;
+    return op->tile[GR_F32] || op->tile[GR_I64] || op->tile[GR_U8] || op->tile[GR_BOOL];
 }
 
 /* --- scopes (scope.c) --- */
@@ -247,6 +258,11 @@ void gr__scope_blame(
     const gr_node *node);           /* the graph's error is of its scope, not of the open one */
 void gr__scopes_reset(gr_graph *g); /* closes and forgets all */
 
+/* --- parameters in use (sources.c) --- */
+
+void gr__uses_reset(gr_graph *g);   /* lets go of those not used since the last reset */
+void gr__uses_release(gr_graph *g); /* of all */
+
 /* --- scratches (scratch.c) --- */
 
 gr__arena *gr__scratch_arena(const gr_tensor *t);
@@ -257,7 +273,11 @@ void gr__forget_use(gr_graph *g, const gr_node *leaf); /* gr_use makes another *
 /* --- storage (storage.c) --- */
 
 /* Gives a pending tensor memory: inside itself, in the arena, from the pool. */
-bool gr__tensor_storage(gr_tensor *t);
+bool gr__tensor_allocate(gr_tensor *t);
+static inline bool gr__tensor_storage(gr_tensor *t)
+{
+    return t->data || gr__tensor_allocate(t);
+}
 void gr__tensor_drop(gr_tensor *t); /* back to pending */
 bool gr__tensor_contiguous(const gr_tensor *t);
 /* How its elements lie: copied, unless they lie row-major. False: out of memory. */
@@ -266,11 +286,17 @@ bool gr__tensor_set_strides(gr_tensor *t, const int64_t *strides);
  * alone (pack) or dropped (repack). */
 bool gr__tensor_pack(gr_tensor *t);
 bool gr__tensor_repack(gr_tensor *t);
-/* What a kernel is told of t; `strides` is room for them. */
-static inline gr_value gr__tensor_value(const gr_tensor *t, int64_t strides[GR_MAX_RANK])
+/* Of the shape of a tensor. */
+static inline const int64_t *gr__row_major(const gr_shape *shape)
 {
-    if (!t->strides) gr__shape_strides(t->shape, strides);
-    return (gr_value){(gr_dtype)t->dtype, t->shape, t->strides ? t->strides : strides, t->data};
+    return ((const gr__layout *)shape)->strides;
+}
+
+/* What a kernel is told of t. */
+static inline gr_value gr__tensor_value(const gr_tensor *t)
+{
+    const int64_t *strides = t->strides ? t->strides : gr__row_major(t->shape);
+    return (gr_value){(gr_dtype)t->dtype, t->shape, strides, t->data};
 }
 void gr__set_scalar(void *data, gr_dtype dtype, double value);
 double gr__get_scalar(const void *data, gr_dtype dtype);
@@ -296,7 +322,12 @@ bool gr__exec_rounds(const gr_exec *e);
 
 /* By which an op's kernel is chosen: the dtype of the first floating input, else of in[0]; of an
  * op without inputs, the output's. */
-gr_dtype gr__kernel_dtype(gr_tensor *const *in, int n, gr_dtype output);
+static inline gr_dtype gr__kernel_dtype(gr_tensor *const *in, int n, gr_dtype output)
+{
+    for (int i = 0; i < n; i++)
+        if (gr__is_float((gr_dtype)in[i]->dtype)) return (gr_dtype)in[i]->dtype;
+    return n ? (gr_dtype)in[0]->dtype : output;
+}
 bool gr__run_elementwise(gr_node *node); /* false: out of memory */
 bool gr__take_over(
     gr_node *node); /* out[0] gets the storage of in[0], if nobody else will read that */

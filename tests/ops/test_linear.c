@@ -170,13 +170,13 @@ static void check_linear(int64_t n, int64_t out, int64_t in, bool wants_x)
     y[1] = gr_add(gr_matmul(x, gr_transpose(w, 0, 1)), b);
     for (int i = 0; i < 2; i++) {
         gr_tensor *length = gr_zeros(g, GR_F64, GR_SCALAR);
-        gr_grad(gr_sum_all(gr_exp(y[i])), all, count, d[i]);
+        gr_grad(gr_sum_all(gr_sin(y[i])), all, count, d[i]);
         for (int k = 0; k < count; k++) length = gr_add(length, gr_sum_all(gr_square(d[i][k])));
         gr_grad(length, all, count, dd[i]);
     }
     for (int k = 0; k < count; k++) {
         matrix_same(d[0][k], d[1][k], 1e-11, "gradient");
-        matrix_same(gr_tanh(dd[0][k]), gr_tanh(dd[1][k]), 1e-11, "second derivative");
+        matrix_same(dd[0][k], dd[1][k], 1e-10, "second derivative");
     }
     gr_graph_reset(g);
 }
