@@ -1,8 +1,7 @@
 /* test_attention_rounding.c - attention that rounds the operands of its products to bfloat16, against
  * loops in double. */
 /* SPDX-License-Identifier: MIT */
-#include "fixture.h"
-#include "kernels.h"
+#include "rounded.h"
 #include "suite.h"
 
 #include <math.h>
@@ -12,26 +11,6 @@
 /* What rounding the weights, or ds, changes a sum by, in parts of the sum of its terms' sizes; and
  * what computing them in float32 does. */
 #define ROUNDING (1.0 / 256 + 2e-5)
-
-static void restore(void)
-{
-    gr__kernels_force(NULL);
-    gr_set_threads(0);
-    teardown();
-}
-
-static void bfloat16(void)
-{
-    gr_graph_set_precision(g, GR_PRECISION_BFLOAT16);
-}
-
-/* The nearest bfloat16, ties to even, by its definition. */
-static double rounded(double x)
-{
-    int exponent;
-    double mantissa = frexp((double)(float)x, &exponent);
-    return ldexp(nearbyint(ldexp(mantissa, 8)), exponent - 8);
-}
 
 typedef struct attention_case {
     int64_t heads, rows, keys, depth, width;
@@ -50,7 +29,7 @@ static const attention_case cases[] = {
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
-static gr_tensor *numbers(gr_dtype dtype, gr_shape shape, double phase)
+static gr_tensor *large_numbers(gr_dtype dtype, gr_shape shape, double phase)
 {
     int64_t n = gr_shape_numel(&shape);
     double *x = malloc(((size_t)n + 1) * sizeof *x);
@@ -66,16 +45,17 @@ typedef struct operands {
 
 static operands operands_of(const attention_case *c, gr_dtype dtype)
 {
-    return (operands){numbers(dtype, GR_SHAPE(c->heads, c->rows, c->depth), 0),
-                      numbers(dtype, GR_SHAPE(c->heads, c->keys, c->depth), 1),
-                      numbers(dtype, GR_SHAPE(c->heads, c->keys, c->width), 2),
-                      numbers(dtype, GR_SHAPE(c->heads, c->rows, c->width), 3)};
+    return (operands){large_numbers(dtype, GR_SHAPE(c->heads, c->rows, c->depth), 0),
+                      large_numbers(dtype, GR_SHAPE(c->heads, c->keys, c->depth), 1),
+                      large_numbers(dtype, GR_SHAPE(c->heads, c->keys, c->width), 2),
+                      large_numbers(dtype, GR_SHAPE(c->heads, c->rows, c->width), 3)};
 }
 
 static gr_tensor *attention(const attention_case *c, const operands *o)
 {
-    return gr_scaled_dot_product_attention(
-        o->q, o->k, o->v, NULL, (gr_attention_options){.scale = c->scale, .causal = c->causal});
+    return gr_scaled_dot_product_attention(o->q, o->k, o->v, NULL,
+                                           (gr_attention_options){.scale = c->scale,
+                                                                  .causal = c->causal});
 }
 
 static double scale_of(const attention_case *c)
@@ -101,8 +81,7 @@ static void row_scores(const attention_case *c, const double *q, const double *k
                        double *s)
 {
     double scaled[128];
-    for (int64_t i = 0; i < c->depth; i++)
-        scaled[i] = (double)((float)q[i] * (float)scale_of(c));
+    for (int64_t i = 0; i < c->depth; i++) scaled[i] = (double)((float)q[i] * (float)scale_of(c));
     for (int64_t j = 0; j < keys_of(c, row); j++) s[j] = dot(scaled, k + j * c->depth, c->depth);
 }
 
@@ -217,8 +196,14 @@ static void check_gradients(const attention_case *c, int index)
     expected e[3] = {expect(gr_numel(o.q)), expect(gr_numel(o.k)), expect(gr_numel(o.v))};
     for (int64_t i = 0; i < c->heads * c->rows; i++) {
         const int64_t key = i / c->rows * c->keys;
-        const row r = {q + i * c->depth, k + key * c->depth,   v + key * c->width,
-                       dy + i * c->width, got + i * c->width, lse[i], i, key};
+        const row r = {q + i * c->depth,
+                       k + key * c->depth,
+                       v + key * c->width,
+                       dy + i * c->width,
+                       got + i * c->width,
+                       lse[i],
+                       i,
+                       key};
         row_scores(c, r.q, r.k, i % c->rows, s);
         add_row(c, &r, keys_of(c, i % c->rows), s, e);
     }
@@ -243,8 +228,9 @@ static char *bits_of(const attention_case *c, gr_dtype dtype, bool strided, size
     operands o = operands_of(c, dtype);
     gr_tensor *x[3] = {o.q, o.k, o.v}, *r[4];
     for (int i = 0; i < 3 && strided; i++)
-        x[i] = gr_transpose(gr_keep(gr_add(gr_transpose(x[i], 0, 1), gr_zeros(g, dtype, GR_SHAPE(1)))),
-                            0, 1);
+        x[i] =
+            gr_transpose(gr_keep(gr_add(gr_transpose(x[i], 0, 1), gr_zeros(g, dtype, GR_SHAPE(1)))),
+                         0, 1);
     r[0] = attention(c, &(operands){x[0], x[1], x[2], o.dy});
     ck_assert_int_eq(gr_vjp(r, &o.dy, 1, x, 3, r + 1), GR_OK);
     char *all = NULL;
@@ -316,8 +302,10 @@ START_TEST(nan_in_a_query_stays_in_its_row)
     float q[ROWS * N];
     for (int i = 0; i < ROWS * N; i++) q[i] = i == ODD * N + 5 ? NAN : 0.25f;
     gr_tensor *x = gr_from_data(g, GR_F32, GR_SHAPE(ROWS, N), q);
-    gr_tensor *k = numbers(GR_F32, GR_SHAPE(ROWS, N), 1), *v = numbers(GR_F32, GR_SHAPE(ROWS, N), 2);
-    const double *y = values(gr_scaled_dot_product_attention(x, k, v, NULL, (gr_attention_options){0}));
+    gr_tensor *k = large_numbers(GR_F32, GR_SHAPE(ROWS, N), 1),
+              *v = large_numbers(GR_F32, GR_SHAPE(ROWS, N), 2);
+    const double *y = values(
+        gr_scaled_dot_product_attention(x, k, v, NULL, (gr_attention_options){0}));
     for (int i = 0; i < ROWS * N; i++)
         ck_assert_msg(isnan(y[i]) == (i / N == ODD), "row %d: got %g", i / N, y[i]);
 }
