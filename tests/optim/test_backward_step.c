@@ -129,8 +129,9 @@ static void expect_same(const char *name, gr_dtype dtype)
 {
     ck_assert_uint_eq(one.n, two.n);
     for (size_t i = 0; i < two.n; i++)
-        ck_assert_msg(one.bytes[i] == two.bytes[i], "%s, %s: byte %zu: expected %02x, got %02x",
-                      name, gr_dtype_name(dtype), i, two.bytes[i], one.bytes[i]);
+        if (one.bytes[i] != two.bytes[i])
+            ck_abort_msg("%s, %s: byte %zu: expected %02x, got %02x", name, gr_dtype_name(dtype), i,
+                         two.bytes[i], one.bytes[i]);
 }
 
 /* --- every optimizer --- */
