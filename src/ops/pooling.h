@@ -28,6 +28,9 @@ bool gr__windows_check_options(gr_infer *c, const gr__windows *w);
 /* Sets y, the shape of the results. */
 bool gr__windows_check_geometry(gr_infer *c, const gr_shape *x, const gr__windows *w, gr_shape *y);
 
+/* x's cotangent for that of its maxima, which are at these places of its planes (max_unpool.c). */
+gr_tensor *gr__unpool(gr_tensor *dy, gr_tensor *place, const gr_shape *x);
+
 /* From planes of in[0] to planes of out[0]. */
 gr_status gr__windows_run(gr_exec *e, const gr__pooling *p, gr__pool_fn *plane, int64_t *index);
 
