@@ -11,16 +11,62 @@ enum { POINTS = 6 /* of a tile along an axis, at most */ };
 
 /* --- channels to lanes and back --- */
 
-/* By log2 of the lanes perfect shuffles. */
-static ALWAYS_INLINE void transpose_lanes(vec *v)
+/* Quarters are 16 bytes of a vector. In each: the first elements of two vectors in turn, the others. */
+#if REAL_BYTES == 4
+#define FIRST_OF(q) 4 * q, VEC_LANES + 4 * q, 4 * q + 1, VEC_LANES + 4 * q + 1
+#define LAST_OF(q) 4 * q + 2, VEC_LANES + 4 * q + 2, 4 * q + 3, VEC_LANES + 4 * q + 3
+#else
+#define FIRST_OF(q) 2 * q, VEC_LANES + 2 * q
+#define LAST_OF(q) 2 * q + 1, VEC_LANES + 2 * q + 1
+#endif
+#if VEC_BYTES == 64
+#define EACH_QUARTER(of) of(0), of(1), of(2), of(3)
+#define EVEN_QUARTERS 0, 1, 4, 5, 8, 9, 12, 13
+#define ODD_QUARTERS 2, 3, 6, 7, 10, 11, 14, 15
+#elif VEC_BYTES == 32
+#define EACH_QUARTER(of) of(0), of(1)
+#define EVEN_QUARTERS 0, 1, 4, 5
+#define ODD_QUARTERS 2, 3, 6, 7
+#else
+#define EACH_QUARTER(of) of(0)
+#define EVEN_QUARTERS 0, 1
+#define ODD_QUARTERS 2, 3
+#endif
+
+enum { QUARTERS = VEC_BYTES / 16, QUARTER_LANES = VEC_LANES / QUARTERS };
+
+/* Within each quarter: perfect shuffles of as many rows as it has lanes. */
+static ALWAYS_INLINE void transpose_quarters(vec *v)
 {
+    vec t[VEC_LANES];
     UNROLL
-    for (int n = 1; n < VEC_LANES; n *= 2) {
-        vec t[VEC_LANES];
+    for (int n = 1; n < QUARTER_LANES; n *= 2) {
         UNROLL
         for (int i = 0; i < VEC_LANES / 2; i++) {
-            t[2 * i] = vec_low(v[i], v[i + VEC_LANES / 2]);
-            t[2 * i + 1] = vec_high(v[i], v[i + VEC_LANES / 2]);
+            const int a = i / (QUARTER_LANES / 2) * QUARTER_LANES + i % (QUARTER_LANES / 2);
+            const vec x = v[a], y = v[a + QUARTER_LANES / 2];
+            t[2 * i] = __builtin_shufflevector(x, y, EACH_QUARTER(FIRST_OF));
+            t[2 * i + 1] = __builtin_shufflevector(x, y, EACH_QUARTER(LAST_OF));
+        }
+        UNROLL
+        for (int i = 0; i < VEC_LANES; i++) v[i] = t[i];
+    }
+}
+
+/* Squares of a quarter's side, then those change places: moves across quarters cost twice as much. */
+static ALWAYS_INLINE void transpose_lanes(vec *v)
+{
+    typedef double halves __attribute__((vector_size(VEC_BYTES)));
+    vec t[VEC_LANES];
+    transpose_quarters(v);
+    UNROLL
+    for (int n = 1; n < QUARTERS; n *= 2) {
+        UNROLL
+        for (int i = 0; i < VEC_LANES / 2; i++) {
+            const int a = i / QUARTER_LANES * 2 * QUARTER_LANES + i % QUARTER_LANES;
+            const halves x = (halves)v[a], y = (halves)v[a + QUARTER_LANES];
+            t[i] = (vec)__builtin_shufflevector(x, y, EVEN_QUARTERS);
+            t[i + VEC_LANES / 2] = (vec)__builtin_shufflevector(x, y, ODD_QUARTERS);
         }
         UNROLL
         for (int i = 0; i < VEC_LANES; i++) v[i] = t[i];

@@ -58,39 +58,20 @@ static ALWAYS_INLINE vec vec_choose(vec_bits mask, vec a, vec b)
     return (vec)((mask & (vec_bits)a) | (~mask & (vec_bits)b));
 }
 
-/* Lanes of a and b in turn: of their lower halves, of their upper halves. And the lanes of a, then b,
- * with even numbers, with odd ones. */
+/* The lanes of a, then b, with even numbers, with odd ones. */
 #if VEC_BYTES / REAL_BYTES == 16
-#define LOW_LANES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define HIGH_LANES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
 #elif VEC_BYTES / REAL_BYTES == 8
-#define LOW_LANES 0, 8, 1, 9, 2, 10, 3, 11
-#define HIGH_LANES 4, 12, 5, 13, 6, 14, 7, 15
 #define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14
 #define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15
 #elif VEC_BYTES / REAL_BYTES == 4
-#define LOW_LANES 0, 4, 1, 5
-#define HIGH_LANES 2, 6, 3, 7
 #define EVEN_LANES 0, 2, 4, 6
 #define ODD_LANES 1, 3, 5, 7
 #else
-#define LOW_LANES 0, 2
-#define HIGH_LANES 1, 3
 #define EVEN_LANES 0, 2
 #define ODD_LANES 1, 3
 #endif
-
-static ALWAYS_INLINE vec vec_low(vec a, vec b)
-{
-    return __builtin_shufflevector(a, b, LOW_LANES);
-}
-
-static ALWAYS_INLINE vec vec_high(vec a, vec b)
-{
-    return __builtin_shufflevector(a, b, HIGH_LANES);
-}
 
 static ALWAYS_INLINE vec vec_even(vec a, vec b)
 {
