@@ -55,6 +55,19 @@ static void sort(gr__handover *h)
     }
 }
 
+/* By the id of each node the newest one that reads it, be it through views. */
+static void find_last_reads(const gr_graph *g, uint32_t *last_read)
+{
+    memset(last_read, 0, g->n_nodes * sizeof *last_read);
+    for (const gr_node *node = g->first; node; node = node->next)
+        for (int i = 0; i < node->n_in; i++) last_read[node->in[i]->node->id] = node->id;
+    for (const gr_node *node = g->last; node; node = node->prev) {
+        if (!node->op->view) continue;
+        uint32_t *of_input = &last_read[node->in[0]->node->id];
+        if (*of_input < last_read[node->id]) *of_input = last_read[node->id];
+    }
+}
+
 bool gr__handover_plan(gr__handover *h, gr_graph *g, gr_tensor *const *targets, int n,
                        uint32_t floor)
 {
@@ -65,9 +78,7 @@ bool gr__handover_plan(gr__handover *h, gr_graph *g, gr_tensor *const *targets, 
         gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward_each: out of memory");
         return false;
     }
-    memset(last_read, 0, g->n_nodes * sizeof *last_read);
-    for (const gr_node *node = g->first; node; node = node->next)
-        for (int i = 0; i < node->n_in; i++) last_read[root_of(node->in[i])->id] = node->id;
+    find_last_reads(g, last_read);
     for (int i = 0; i < h->n; i++) {
         gr__due *due = &h->due[i];
         due->at = last_read[due->leaf->node->id];

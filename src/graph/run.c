@@ -85,6 +85,7 @@ static bool run_view(gr_node *node)
     } else { /* a row-major copy of x always can be viewed */
         gr_tensor packed = *x;
         packed.node = node; /* lives as long as y */
+        if ((x->flags & GR__PARAM) && !gr__param_current(x)) return false;
         if (!gr__tensor_pack(&packed)) return out_of_memory(node);
         in = gr__tensor_value(&packed);
         bool fits = node->op->view(&e, strides, &offset);
@@ -344,5 +345,6 @@ void gr__run_watch(gr_graph *g)
 bool gr__run(gr_node *node)
 {
     if (node->out[0].graph->watched) return run_watched(node);
-    return (gr__params_current(node) && run_op(node)) || gr__run_failed(node);
+    const bool reads = !node->op->view; /* else who reads the view will look */
+    return ((!reads || gr__params_current(node)) && run_op(node)) || gr__run_failed(node);
 }

@@ -179,6 +179,37 @@ START_TEST(views_of_views_read_the_right_elements)
 }
 END_TEST
 
+static gr_status take(void *user, gr_param *p)
+{
+    (void)p;
+    ++*(int *)user;
+    return GR_OK;
+}
+
+/* None of them is followed to the parameter but the last. */
+START_TEST(a_long_chain_of_views_of_a_parameter_is_no_burden)
+{
+    enum { N = 100000 };
+    gr_param *p = gr_param_new("w", GR_F64, GR_SHAPE(32, 32), NULL);
+    int calls = 0;
+    gr_tensor *x = gr_use(g, p);
+    for (int i = 0; i < N; i++) x = gr_reshape(x, GR_SHAPE(i % 2 ? 32 : 16, -1));
+    ck_assert_int_eq(gr_backward_each(gr_mean_all(gr_square(x)), take, &calls), GR_OK);
+    ck_assert_int_eq(calls, 1);
+    gr_graph_reset(g);
+    x = gr_transpose(gr_use(g, p), 0, 1);
+    gr_param_write(p); /* a view is not read, what reads it is refused */
+    gr_data(gr_square(gr_transpose(x, 0, 1)));
+    assert_error("parameter 'w' was updated");
+    gr_graph_reset(g);
+    x = gr_transpose(gr_use(g, p), 0, 1);
+    gr_param_write(p);
+    gr_reshape(x, GR_SHAPE(1024)); /* takes a copy */
+    assert_error("parameter 'w' was updated");
+    gr_param_release(p);
+}
+END_TEST
+
 START_TEST(a_site_names_the_outermost_call)
 {
     gr_site_begin(g, GR_HERE);
@@ -230,5 +261,5 @@ SUITE("record", setup, teardown, shapes_broadcast_as_in_numpy,
       tensors_of_another_graph_are_refused, stale_tensors_are_refused,
       null_arguments_are_errors_not_crashes, impossible_shapes_are_refused,
       reshape_resolves_an_open_size_and_views_where_it_can, views_of_views_read_the_right_elements,
-      a_site_names_the_outermost_call, every_op_is_listed_once_with_its_texts,
-      a_tensor_that_cannot_be_used_has_no_node)
+      a_long_chain_of_views_of_a_parameter_is_no_burden, a_site_names_the_outermost_call,
+      every_op_is_listed_once_with_its_texts, a_tensor_that_cannot_be_used_has_no_node)
