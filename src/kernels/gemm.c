@@ -10,10 +10,10 @@ enum {
     SMALL_WORK = 32768,  /* multiplications that are not worth a plan */
     TASK_WORK = 1 << 21, /* and those that are worth a task of their own */
     TASKS = 16,          /* that a large product is cut into */
-    FEW_TASKS = 4,       /* where b is large: so many, or more of so many rows */
-    ROWS_OF_FEW = 256,
-    GROUP = 512 << 10, /* bytes of b packed at a time, which stay in the second-level cache */
-    WHOLE = 4 << 20    /* bytes of b that are packed at once for all threads */
+    FEW_TASKS = 4,       /* of BLAS, where b is large; ours are as few as there are threads */
+    ROWS_OF_FEW = 256,   /* or more of so many rows */
+    GROUP = 512 << 10,   /* bytes of b packed at a time, which stay in the second-level cache */
+    WHOLE = 4 << 20      /* bytes of b that are packed at once for all threads */
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -121,7 +121,8 @@ void gr__gemm_pack(gr_dtype dtype, int64_t k, int64_t n, gr__matrix b, void *pac
     if (!gr__gemm_by_blas()) pack(dtype, k, n, b, packed);
 }
 
-/* --- the plan: it depends on the sizes alone, so that the bits do not depend on the threads --- */
+/* --- the plan: tasks end between tiles, which are the same however c is cut, so that the bits
+ * depend on the sizes alone --- */
 
 typedef struct plan {
     const gr__product *p;
@@ -143,7 +144,7 @@ static void cut(plan *l)
     const gr__product *p = l->p;
     int64_t tasks = least(up_div(TASKS, l->entries), p->m * p->n * p->k / TASK_WORK);
     if (p->m >= p->n && packed_bytes(p->dtype, p->k, p->n) > WHOLE)
-        tasks = least(tasks, most(FEW_TASKS, p->m / ROWS_OF_FEW));
+        tasks = least(tasks, most(l->by_blas ? FEW_TASKS : gr_threads(), p->m / ROWS_OF_FEW));
     l->rows = p->m;
     l->columns = p->n;
     if (tasks > 1 && p->m >= p->n) l->rows = up_to(up_div(p->m, tasks), GR__GEMM_ROWS);
