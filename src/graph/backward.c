@@ -124,7 +124,8 @@ static gr_tensor *const *show_recomputed(gr_node *node, pullback_space *s)
         if (reads & GR_READS_OUT(i)) s->y[i] = gr__recomputed(&s->again, node, s->y[i]);
     memcpy(s->x, node->in, (size_t)node->n_in * sizeof *s->x);
     for (int i = 0; i < node->n_in && i < 16; i++)
-        if (reads & GR_READS_IN(i)) s->x[i] = gr__recomputed(&s->again, node, s->x[i]);
+        if ((reads & GR_READS_IN(i)) && !s->x[i]->data)
+            s->x[i] = gr__recomputed(&s->again, node, s->x[i]);
     return s->x;
 }
 

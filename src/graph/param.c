@@ -11,7 +11,7 @@ static gr_param no_param = {.name = no_name, .refs = 1};
 
 static size_t bytes_of(const gr_param *p)
 {
-    return (size_t)gr_shape_numel(&p->shape) * gr_dtype_size(p->dtype);
+    return (size_t)p->numel * gr__dtype_bytes[p->dtype];
 }
 
 /* A parameter of this shape and dtype with a copy of `data` (NULL: zeros), counted once; release
@@ -29,6 +29,8 @@ gr_param *gr_param_new(const char *name, gr_dtype dtype, gr_shape shape, const v
     p->refs = 1;
     p->dtype = dtype;
     p->shape = shape;
+    p->numel = gr_shape_numel(&shape);
+    gr__shape_strides(&shape, p->layout.strides);
     p->name = gr__strdup(name ? name : "");
     p->data = gr__calloc(bytes_of(p) + 1);
     if (!p->name || !p->data) {

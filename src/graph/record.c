@@ -132,6 +132,11 @@ static bool broadcast(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n,
 
 /* --- appending --- */
 
+static gr_tensor *out_of_memory(gr_graph *g, const gr_op *op, const void *site)
+{
+    return gr__fail_at(g, GR_ERR_MEMORY, site, "%s: out of memory while recording", op->name);
+}
+
 static gr_node *new_node(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, int n_out,
                          const void *attrs, size_t attrs_size)
 {
@@ -188,18 +193,35 @@ static const gr_shape *new_layout(gr_graph *g, const gr_shape *shape)
     return &layout->shape;
 }
 
-/* By what the shape rule gave. Shapes are shared where they can be. */
-static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c, const int64_t *numel)
+/* The input that has this shape, which then is shared; NULL: none of the first ones. */
+static const gr_tensor *alike(const gr_node *node, const gr_shape *shape)
+{
+    enum { LOOKED_AT = 3 };
+    for (int i = 0; i < node->n_in && i < LOOKED_AT; i++)
+        if (gr__shape_alike(shape, node->in[i]->shape)) return node->in[i];
+    return NULL;
+}
+
+/* By what the shape rule gave; false, with the error set: too large, or memory is out. */
+static bool set_outputs(gr_graph *g, gr_node *node, const gr_infer *c, const void *site)
 {
     for (int i = 0; i < node->n_out; i++) {
         gr_tensor *t = &node->out[i];
-        const gr_shape *first = node->n_in ? node->in[0]->shape : NULL;
+        const gr_tensor *like = alike(node, &c->shape[i]);
+        int64_t numel = like ? like->numel : 0;
+        if (!like && !gr__shape_fits(&c->shape[i], &numel)) {
+            gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: the result would be too large",
+                        node->op->name);
+            return false;
+        }
         init_output(t, g, node);
         t->index = (uint8_t)i;
-        const bool shared = first && gr__shape_alike(&c->shape[i], first);
-        t->shape = shared ? first : new_layout(g, &c->shape[i]);
-        if (!t->shape) return false;
-        set_kind(t, c->dtype[i], numel[i]);
+        t->shape = like ? like->shape : new_layout(g, &c->shape[i]);
+        if (!t->shape) {
+            out_of_memory(g, node->op, site);
+            return false;
+        }
+        set_kind(t, c->dtype[i], numel);
     }
     return true;
 }
@@ -247,11 +269,6 @@ static bool due(const gr_graph *g, const gr_node *node, unsigned flags)
     return flags & GR__LITTLE;
 }
 
-static gr_tensor *out_of_memory(gr_graph *g, const gr_op *op, const void *site)
-{
-    return gr__fail_at(g, GR_ERR_MEMORY, site, "%s: out of memory while recording", op->name);
-}
-
 /* --- applying --- */
 
 /* What to return instead of recording, NULL where all is well; finds the graph. */
@@ -283,8 +300,8 @@ static gr_tensor *check_call(gr_graph *g, const gr_op *op, int n, const void *at
     return NULL;
 }
 
-/* Fills c and numel by the op's shape rule, or checks that the inputs are alike where it has none. */
-static bool infer(gr_graph *g, gr_infer *c, int n_out, int64_t *numel, const void *site)
+/* Fills c by the op's shape rule, or checks that the inputs are alike where it has none. */
+static bool infer(gr_graph *g, gr_infer *c, int n_out, const void *site)
 {
     char message[400];
     const gr_op *op = c->op;
@@ -298,9 +315,6 @@ static bool infer(gr_graph *g, gr_infer *c, int n_out, int64_t *numel, const voi
     bool fits = op->infer ? op->infer(c) : infer_same(c);
     if (fits && c->n_in && !computes(op, dtype))
         fits = gr_infer_fail(c, "not defined for %s", gr_dtype_name(dtype));
-    for (int i = 0; fits && i < n_out; i++)
-        if (!gr__shape_fits(&c->shape[i], &numel[i]))
-            fits = gr_infer_fail(c, "the result would be too large");
     if (!fits) gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s", op->name, message);
     return fits;
 }
@@ -320,7 +334,7 @@ static gr_tensor *record(gr_graph *g, gr_node *node, const void *site)
     append(g, node, site);
     note_gradient(g, node, any);
     if (!ready || !due(g, node, all)) g->n_deferred++;
-    else if (!gr__run(node)) return &g->nil;
+    else if (!gr__run_known(node, any)) return &g->nil;
     return &node->out[0];
 }
 
@@ -359,12 +373,29 @@ gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, 
     c.attrs = attrs;
     c.in = in;
     c.n_in = n;
-    int64_t numel[GR_MAX_OUTPUTS];
     const int n_out = op->n_out ? op->n_out : 1;
-    if (!infer(g, &c, n_out, numel, site)) return &g->nil;
+    if (!infer(g, &c, n_out, site)) return &g->nil;
     gr_node *node = new_node(g, op, in, n, n_out, attrs, op->attrs_size);
-    if (!node || !set_outputs(g, node, &c, numel)) return out_of_memory(g, op, site);
-    return record(g, node, site);
+    if (!node) return out_of_memory(g, op, site);
+    return set_outputs(g, node, &c, site) ? record(g, node, site) : &g->nil;
+}
+
+gr_tensor *gr__leaf_laid_out(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr__layout *layout,
+                             int64_t numel, const void *attrs, size_t attrs_size, const void *site)
+{
+    if (g->status) return &g->nil;
+    gr_node *node = new_node(g, op, NULL, 0, 1, attrs, attrs_size);
+    gr__layout *own = node ? gr__arena_alloc(&g->nodes, sizeof *own) : NULL;
+    if (!own) return out_of_memory(g, op, site);
+    *own = *layout;
+    gr_tensor *t = &node->out[0];
+    init_output(t, g, node);
+    t->shape = &own->shape;
+    set_kind(t, dtype, numel);
+    t->flags |= GR__KEEP;
+    append(g, node, site);
+    if (g->no_grad_depth) node->flags |= GR__NO_GRAD;
+    return t;
 }
 
 gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape *shape,
@@ -373,20 +404,13 @@ gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape
     if (g->status) return &g->nil;
     char text[GR_SHAPE_TEXT];
     int64_t numel;
+    gr__layout layout;
     if ((unsigned)dtype >= GR_DTYPES || !gr__shape_fits(shape, &numel))
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s of %s is not a usable shape", op->name,
                            gr_shape_text(shape, text), gr_dtype_name(dtype));
-    gr_node *node = new_node(g, op, NULL, 0, 1, attrs, attrs_size);
-    const gr_shape *own = node ? new_layout(g, shape) : NULL;
-    if (!own) return out_of_memory(g, op, site);
-    gr_tensor *t = &node->out[0];
-    init_output(t, g, node);
-    t->shape = own;
-    set_kind(t, dtype, numel);
-    t->flags |= GR__KEEP;
-    append(g, node, site);
-    note_gradient(g, node, 0);
-    return t;
+    layout.shape = *shape;
+    gr__shape_strides(shape, layout.strides);
+    return gr__leaf_laid_out(g, op, dtype, &layout, numel, attrs, attrs_size, site);
 }
 
 /* gr_op_find gives NULL for a name that there is not. */

@@ -342,9 +342,15 @@ void gr__run_watch(gr_graph *g)
     g->watched = g->single || g->anomaly;
 }
 
-bool gr__run(gr_node *node)
+bool gr__run_known(gr_node *node, unsigned flags)
 {
     if (node->out[0].graph->watched) return run_watched(node);
-    const bool reads = !node->op->view; /* else who reads the view will look */
+    const bool reads = (flags & GR__PARAM) &&
+                       !node->op->view; /* else who reads the view will look */
     return ((!reads || gr__params_current(node)) && run_op(node)) || gr__run_failed(node);
+}
+
+bool gr__run(gr_node *node)
+{
+    return gr__run_known(node, GR__PARAM);
 }

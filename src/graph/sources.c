@@ -137,7 +137,8 @@ static bool room_for_use(gr_graph *g)
 static gr_tensor *param_leaf(gr_graph *g, gr_param *p, const void *site)
 {
     const gr__leaf_attrs attrs = {p, p->version, g->params};
-    gr_tensor *t = gr__leaf(g, &gr__leaf_op, p->dtype, &p->shape, &attrs, sizeof attrs, site);
+    gr_tensor *t = gr__leaf_laid_out(g, &gr__leaf_op, p->dtype, &p->layout, p->numel, &attrs,
+                                     sizeof attrs, site);
     if (gr__is_nil(t)) return t;
     g->params = t->node;
     t->data = p->data;

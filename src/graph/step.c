@@ -15,6 +15,7 @@ typedef struct leaves {
     gr_tensor **x, **dx, **targets; /* n parameters; targets: dx, sinks, assigned values */
     int n, n_targets;
     bool repeated; /* two leaves are of the same parameter */
+    bool bound;    /* some dx is to be computed right into its parameter's gradient */
 } leaves;
 
 /* A tensor that nothing consumes and that is still pending: an accuracy, say. */
@@ -43,7 +44,7 @@ static int count_targets(const gr_graph *g)
 static bool gather_leaves(gr_graph *g, leaves *l)
 {
     l->n = l->n_targets = 0;
-    l->repeated = false;
+    l->repeated = l->bound = false;
     size_t room = 0;
     for (gr_node *leaf = g->params; leaf; leaf = gr__leaf_of(leaf)->older)
         room += (leaf->out[0].flags & GR__GRAD) != 0;
@@ -112,22 +113,22 @@ static void unclaim(leaves *l)
 
 bool gr__need_grad(gr_graph *g, gr_param *p)
 {
-    if (!p->grad)
-        p->grad = gr__alloc((size_t)gr_shape_numel(&p->shape) * gr_dtype_size(p->dtype) + 1);
+    if (!p->grad) p->grad = gr__alloc((size_t)p->numel * gr__dtype_bytes[p->dtype] + 1);
     if (!p->grad) gr__fail_at(g, GR_ERR_MEMORY, NULL, "gr_backward: out of memory");
     return p->grad != NULL;
 }
 
 /* The first contribution is computed right into the parameter's gradient, where that can be. */
-static void bind_gradient(gr_param *p, gr_tensor *dx, uint32_t recorded)
+static bool bind_gradient(gr_param *p, gr_tensor *dx, uint32_t recorded)
 {
     bool fresh = !p->has_grad && p->busy == CLAIMED && !dx->data && dx->node->id >= recorded &&
                  !dx->node->op->view;
-    if (!fresh || (dx->flags & (GR__BOUND | GR__KEEP))) return;
+    if (!fresh || (dx->flags & (GR__BOUND | GR__KEEP))) return false;
     gr__rows_forget(p);
     dx->flags |= GR__BOUND;
     dx->scalar.target = p->grad;
     p->busy = BOUND;
+    return true;
 }
 
 void gr__add_gradient(gr_param *p, const gr_tensor *dx)
@@ -135,7 +136,7 @@ void gr__add_gradient(gr_param *p, const gr_tensor *dx)
     const gr_value v = gr__tensor_value(dx);
     if (p->has_grad) gr__add_into(p->grad, &v);
     else if (dx->strides || !(dx->flags & GR__LITTLE)) gr__pack(&v, p->grad);
-    else memcpy(p->grad, dx->data, (size_t)dx->numel * gr_dtype_size(p->dtype));
+    else memcpy(p->grad, dx->data, (size_t)p->numel * gr__dtype_bytes[p->dtype]);
     gr__rows_forget(p);
     p->has_grad = true;
 }
@@ -143,7 +144,8 @@ void gr__add_gradient(gr_param *p, const gr_tensor *dx)
 /* Parameters with a bound gradient come last: until then others may read their cotangent there. */
 static void deliver(leaves *l)
 {
-    for (int claim = CLAIMED; claim <= BOUND; claim++) {
+    const int last = l->bound ? BOUND : CLAIMED;
+    for (int claim = CLAIMED; claim <= last; claim++) {
         for (int i = 0; i < l->n; i++) {
             gr_param *p = l->param[i];
             if (!l->dx[i] || p->busy != claim) continue;
@@ -160,7 +162,7 @@ static void deliver(leaves *l)
 
 static void unbind(leaves *l)
 {
-    for (int i = 0; i < l->n; i++) {
+    for (int i = 0; l->bound && i < l->n; i++) {
         gr_tensor *dx = l->dx[i];
         if (!dx || !(dx->flags & GR__BOUND)) continue;
         dx->flags &= (uint8_t)~GR__BOUND;
@@ -220,7 +222,7 @@ static bool place_gradients(gr_graph *g, leaves *l, gr_tensor *const *asked, uin
         bool by_rows = *asked++ != dx;
         if (p->busy == DUE) continue;
         if (!gr__need_grad(g, p)) return false;
-        if (!by_rows) bind_gradient(p, dx, recorded);
+        if (!by_rows) l->bound |= bind_gradient(p, dx, recorded);
     }
     return true;
 }

@@ -18,9 +18,19 @@ enum { GR__SMALL = 4096 };
 
 /* --- parameters --- */
 
+/* What every tensor's shape lies in: shared by all tensors alike. */
+typedef struct gr__layout {
+    gr_shape shape;
+    int64_t strides[GR_MAX_RANK]; /* row-major */
+} gr__layout;
+
 struct gr_param {
     char *name;
-    gr_shape shape;
+    union {
+        gr_shape shape;
+        gr__layout layout;
+    };
+    int64_t numel;
     gr_dtype dtype;
     void *data;
     void *grad;    /* allocated at the first backward, then kept */
@@ -44,12 +54,6 @@ enum {
     GR__PARAM = 16, /* data lies in a parameter, whose version is to be checked */
     GR__LITTLE = 32 /* at most GR__SMALL bytes */
 };
-
-/* What every tensor's shape lies in: shared by all tensors alike. */
-typedef struct gr__layout {
-    gr_shape shape;
-    int64_t strides[GR_MAX_RANK]; /* row-major */
-} gr__layout;
 
 struct gr_tensor {
     _Alignas(16) gr_graph *graph; /* NULL: the inert tensor of no graph */
@@ -212,6 +216,9 @@ gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, 
 /* A tensor without inputs whose value the caller sets. */
 gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape *shape,
                     const void *attrs, size_t attrs_size, const void *site);
+/* The same for a layout that is known to be usable; it is copied. */
+gr_tensor *gr__leaf_laid_out(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr__layout *layout,
+                             int64_t numel, const void *attrs, size_t attrs_size, const void *site);
 /* As gr_full. */
 gr_tensor *gr__fill(gr_graph *g, gr_dtype dtype, const gr_shape *shape, double value,
                     const void *site);
@@ -334,7 +341,8 @@ bool gr__take_over(
 bool gr__run_failed(gr_node *node);     /* no error yet: memory is out; it is the node's; false */
 bool gr__params_current(gr_node *node); /* of all that it reads; false, with the error set: not */
 bool gr__run(gr_node *node);            /* computes the outputs; all inputs must have data */
-void gr__run_watch(gr_graph *g);        /* after a change of who watches */
+bool gr__run_known(gr_node *node, unsigned flags); /* the same; the flags of all inputs are known */
+void gr__run_watch(gr_graph *g);                   /* after a change of who watches */
 bool gr__run_traced(gr_node *node, bool (*run)(gr_node *)); /* the same, told to the tracer */
 /* Computes the targets with all they need; `backward` lets saved values go. */
 gr_status gr__evaluate(gr_graph *g, gr_tensor *const *targets, int n, bool backward);

@@ -219,30 +219,34 @@ static plan plan_product(const gr__product *p)
 
 /* --- tasks --- */
 
-/* Rows x columns of c from (row, column) on. */
-static gr__gemm_block block_of(const gr__product *p, int64_t entry, int64_t row, int64_t rows,
-                               int64_t column, int64_t columns)
+/* Rows x columns of c from (row, column) on. Field by field: to clear and copy it takes longer than
+ * a tiny product. */
+static void set_block(gr__gemm_block *block, const gr__product *p, int64_t entry, int64_t row,
+                      int64_t rows, int64_t column, int64_t columns)
 {
     const int64_t size = (int64_t)gr_dtype_size(p->dtype), first = entry * p->m + row;
-    int64_t a, b;
-    entry_offsets(p, entry, &a, &b);
-    gr__gemm_block block = {.m = rows,
-                            .n = columns,
-                            .k = p->k,
-                            .a = {element(p->a.data, a + row * p->a.row, size), p->a.row,
-                                  p->a.column},
-                            .b = {element(p->b.data, b + column * p->b.column, size), p->b.row,
-                                  p->b.column},
-                            .add_row = p->add_row,
-                            .c = (char *)p->c + (first * p->n + column) * size,
-                            .ldc = p->n,
-                            .group = p->b.column == 1 ? 0 : p->n,
-                            .finish = p->finish,
-                            .finish_ctx = p->finish_ctx,
-                            .row = first,
-                            .column = column};
-    if (p->add) block.add = element(p->add, first * p->add_row + column, size);
-    return block;
+    int64_t a = 0, b = 0;
+    if (p->axes) entry_offsets(p, entry, &a, &b);
+    block->m = rows;
+    block->n = columns;
+    block->k = p->k;
+    block->a = p->a;
+    block->a.data = element(p->a.data, a + row * p->a.row, size);
+    block->b = p->b;
+    block->b.data = element(p->b.data, b + column * p->b.column, size);
+    block->packed = NULL;
+    block->add = p->add ? element(p->add, first * p->add_row + column, size) : NULL;
+    block->add_row = p->add_row;
+    block->c = (char *)p->c + (first * p->n + column) * size;
+    block->ldc = p->n;
+    block->group = p->b.column == 1 ? 0 : p->n;
+    block->after = NULL;
+    block->after_columns = 0;
+    block->space = NULL;
+    block->finish = p->finish;
+    block->finish_ctx = p->finish_ctx;
+    block->row = first;
+    block->column = column;
 }
 
 /* Tells of the columns of b that come when each thread has done a block. */
@@ -261,9 +265,9 @@ static void run_task(plan *l, int64_t task, void *space)
     const gr__product *p = l->p;
     const int64_t row = task / l->column_cuts % l->row_cuts * l->rows;
     const int64_t column = task % l->column_cuts * l->columns;
-    gr__gemm_block block = block_of(p, task / l->column_cuts / l->row_cuts, row,
-                                    least(l->rows, p->m - row), column,
-                                    least(l->columns, p->n - column));
+    gr__gemm_block block;
+    set_block(&block, p, task / l->column_cuts / l->row_cuts, row, least(l->rows, p->m - row),
+              column, least(l->columns, p->n - column));
     block.group = l->group;
     block.space = space;
     look_ahead(l, column, &block);
@@ -292,7 +296,8 @@ static void run_small(const gr__product *p)
         return;
     }
     for (int64_t i = 0, n = gr__gemm_entries(p); i < n; i++) {
-        const gr__gemm_block block = block_of(p, i, 0, p->m, 0, p->n);
+        gr__gemm_block block;
+        set_block(&block, p, i, 0, p->m, 0, p->n);
         if (dots) kernels->dot(&block);
         else kernels->block(&block);
     }

@@ -31,6 +31,7 @@ typedef struct gr__slot {
     void *states;    /* rule.n_states arrays of the parameter's size */
     double scalars[GR_RULE_SCALARS];
     int64_t steps; /* taken with this parameter */
+    int64_t numel; /* of the parameter */
     int group;
     gr_dtype dtype;
     /* Of the running step: */

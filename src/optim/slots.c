@@ -25,7 +25,7 @@ static gr_status fill_slot(gr__slot *s, const gr_rule *rule, gr_model *m, int i)
     for (int k = 0; k < rule->n_states; k++)
         if (rule->state_start[k] != 0)
             gr__around_of(dtype)->fill(n, states + (size_t)k * bytes, rule->state_start[k]);
-    *s = (gr__slot){.param = gr_param_retain(p), .states = states, .dtype = dtype};
+    *s = (gr__slot){.param = gr_param_retain(p), .states = states, .numel = n, .dtype = dtype};
     return GR_OK;
 }
 
@@ -122,7 +122,7 @@ void gr__slot_place(const gr_optimizer *opt, gr__slot *s, int64_t first)
     s->first = first;
     s->rows = NULL;
     s->whole.g = gr_param_frozen(s->param) ? NULL : gr_param_grad(s->param);
-    s->count = s->whole.n = s->whole.g ? gr_shape_numel(gr_param_shape(s->param)) : 0;
+    s->count = s->whole.n = s->whole.g ? s->numel : 0;
     if (!s->whole.n || !opt->groups[s->group].settings.sparse_rows) return;
     s->rows = gr_param_grad_rows(s->param, &n_rows);
     if (s->rows) s->count = n_rows * gr__row_length(s);

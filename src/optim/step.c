@@ -116,6 +116,10 @@ static void update_slot(const gr_optimizer *opt, const gr__slot *s, int64_t begi
     bool looks = opt->groups[s->group].settings.sparse_rows && !s->rows;
     int64_t at = begin > s->first ? begin - s->first : 0;
     int64_t to = end - s->first < s->count ? end - s->first : s->count;
+    if (!looks && !s->rows) {
+        update_piece(opt, s, at, to);
+        return;
+    }
     for (int64_t from, until; at < to;) {
         at = gr__run_at(s, at, to, &from, &until);
         if (looks) update_rows(opt, s, from, until);
@@ -149,7 +153,7 @@ static void begin_update(const gr_optimizer *opt, gr__slot *s)
 {
     gr_update *u = &s->whole;
     const gr__group *group = &opt->groups[s->group];
-    size_t bytes = (size_t)u->n * gr_dtype_size(s->dtype);
+    size_t bytes = (size_t)u->n * gr__dtype_bytes[s->dtype];
     u->w = gr_param_write(s->param);
     u->lr = group->lr;
     u->momentum = group->momentum;
