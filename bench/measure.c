@@ -29,7 +29,7 @@ static int parse_option(char **argv, options *o)
 
 bool parse_options(int argc, char **argv, options *o)
 {
-    *o = (options){.threads = 1, .steps = 1000, .seconds = 1};
+    *o = (options){.threads = 1, .steps = 20000, .seconds = 1};
     for (int i = 1, words; i < argc; i += words)
         if (!(words = parse_option(argv + i, o))) return false;
     return o->name != NULL;

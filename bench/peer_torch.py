@@ -291,7 +291,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=1000, help="at most")
+    parser.add_argument("--steps", type=int, default=20000, help="at most")
     parser.add_argument("--seconds", type=float, default=1, help="for what is timed")
     parser.add_argument("--unchecked", action="store_true", help="a warm-up, but no result")
     parser.add_argument("--bfloat16", action="store_true", help="autocast")

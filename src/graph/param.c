@@ -47,7 +47,8 @@ gr_param *gr_param_retain(gr_param *p)
     return p;
 }
 
-/* Gives one count back; at zero the parameter is freed. A graph that uses it holds a count. */
+/* Gives one count back; at zero the parameter is freed. A graph that uses it holds a count, until the
+ * first of its resets since which it was not used again. */
 void gr_param_release(gr_param *p)
 {
     if (!p || p == &no_param || __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
