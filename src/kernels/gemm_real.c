@@ -56,10 +56,13 @@ static gemm_ahead spread(gemm_ahead f, int64_t depth, int64_t tiles)
     return f;
 }
 
+/* A line's worth of a run, by its end: where no line begins with it, the line it begins in is there,
+ * with what was read before. */
 static ALWAYS_INLINE void fetch_lines(gemm_ahead *f)
 {
     for (int64_t n = f->lines; n > 0 && f->runs > 0; n--) {
-        __builtin_prefetch(f->x + f->at, 0, 2);
+        const int64_t end = gemm_least(f->at + GEMM_LINE, f->length);
+        __builtin_prefetch(f->x + end - 1, 0, 2);
         f->at += GEMM_LINE;
         if (f->at < f->length) continue;
         f->at = 0;
