@@ -2,7 +2,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
 
-enum { UP = 8 }; /* classes: a factor of four */
+enum {
+    UP = 8,         /* classes: a factor of four */
+    LARGE = 20 * 4, /* the class of 1 MB, from which on idle memory is worth giving up */
+};
 
 /* Classes grow by a quarter of a power of two, so that at most a fifth of a buffer is unused. */
 static int class_of(size_t bytes, size_t *rounded)
@@ -25,6 +28,45 @@ static int shelf_of(const gr__pool *pool, int size_class)
     return size_class;
 }
 
+/* Frees b, the first of its shelf. */
+static void discard(gr__buffer *b)
+{
+    b->pool->idle[b->size_class] = b->next;
+    gr__free(b->data);
+    gr__free(b);
+}
+
+/* Before a new large buffer is made, idle ones that are too small for it, but not below a quarter,
+ * are freed, the largest first, and up to its size: what they were for can take the new one next
+ * time. Only a larger buffer that was missing costs an idle one, so that steps which repeat come to
+ * make do with what there is. */
+static void make_room(gr__pool *pool, int size_class, size_t bytes)
+{
+    int end = size_class - UP > LARGE ? size_class - UP : LARGE;
+    size_t freed = 0;
+    for (int i = size_class - 1; i >= end; i--)
+        while (pool->idle[i] && freed < bytes) {
+            freed += pool->idle[i]->bytes;
+            discard(pool->idle[i]);
+        }
+}
+
+static gr__buffer *make(gr__pool *pool, int size_class, size_t bytes)
+{
+    make_room(pool, size_class, bytes);
+    gr__buffer *b = gr__alloc(sizeof *b);
+    if (!b) return NULL;
+    b->data = gr__alloc(bytes);
+    if (!b->data) {
+        gr__free(b);
+        return NULL;
+    }
+    b->bytes = bytes;
+    b->size_class = size_class;
+    b->pool = pool;
+    return b;
+}
+
 gr__buffer *gr__pool_get(gr__pool *pool, size_t bytes)
 {
     size_t rounded;
@@ -35,20 +77,9 @@ gr__buffer *gr__pool_get(gr__pool *pool, size_t bytes)
     int size_class = class_of(bytes, &rounded);
     int shelf = shelf_of(pool, size_class);
     gr__buffer *b = pool->idle[shelf];
-    if (b) {
-        pool->idle[shelf] = b->next;
-    } else {
-        b = gr__alloc(sizeof *b);
-        if (!b) return NULL;
-        b->data = gr__alloc(rounded);
-        if (!b->data) {
-            gr__free(b);
-            return NULL;
-        }
-        b->bytes = rounded;
-        b->size_class = size_class;
-        b->pool = pool;
-    }
+    if (b) pool->idle[shelf] = b->next;
+    else b = make(pool, size_class, rounded);
+    if (!b) return NULL;
     b->refs = 1;
     b->next = NULL;
     pool->bytes_live += b->bytes;
@@ -67,12 +98,6 @@ void gr__buffer_unref(gr__buffer *b)
 
 void gr__pool_release(gr__pool *pool)
 {
-    for (int i = 0; i < GR__SIZE_CLASSES; i++) {
-        for (gr__buffer *b = pool->idle[i], *next; b; b = next) {
-            next = b->next;
-            gr__free(b->data);
-            gr__free(b);
-        }
-        pool->idle[i] = NULL;
-    }
+    for (int i = 0; i < GR__SIZE_CLASSES; i++)
+        while (pool->idle[i]) discard(pool->idle[i]);
 }

@@ -107,6 +107,49 @@ START_TEST(a_pool_makes_do_with_a_larger_buffer_up_to_four_times)
 }
 END_TEST
 
+START_TEST(smaller_idle_buffers_of_a_pool_give_way_to_a_large_new_one)
+{
+    inject_begin();
+    gr__pool pool = {0};
+    gr__buffer *tiny = gr__pool_get(&pool, 1000000), *held = gr__pool_get(&pool, 3000000);
+    gr__buffer *first = gr__pool_get(&pool, 2000000), *second = gr__pool_get(&pool, 3000000);
+    gr__buffer_unref(tiny);
+    gr__buffer_unref(first);
+    gr__buffer_unref(second);
+    const int64_t each = inject_live() / 4;
+    gr__buffer *large = gr__pool_get(&pool, 4000000);
+    ck_assert_int_eq(inject_live(), 3 * each); /* one was not enough; the tiny one stays */
+    ck_assert_ptr_eq(gr__pool_get(&pool, 1000000), tiny);
+    gr__buffer_unref(large);
+    ck_assert_ptr_eq(gr__pool_get(&pool, 2000000), large); /* in place of the first */
+    gr__buffer_unref(large);
+    gr__buffer_unref(tiny);
+    gr__buffer_unref(held);
+    gr__pool_release(&pool);
+    ck_assert_int_eq(inject_live(), 0);
+    inject_end();
+}
+END_TEST
+
+START_TEST(a_pool_comes_to_make_do_with_what_it_has)
+{
+    inject_begin();
+    gr__pool pool = {0};
+    int64_t before = 0;
+    for (int step = 0; step < 4; step++) {
+        if (step == 3) before = inject_allocations();
+        for (size_t n = 1500000; n < 20000000; n = n * 9 / 8) {
+            gr__buffer *large = gr__pool_get(&pool, n), *small = gr__pool_get(&pool, n / 3);
+            gr__buffer_unref(large);
+            gr__buffer_unref(small);
+        }
+    }
+    ck_assert_int_eq(inject_allocations(), before);
+    gr__pool_release(&pool);
+    inject_end();
+}
+END_TEST
+
 START_TEST(a_pool_gives_the_same_buffer_again)
 {
     inject_begin();
@@ -230,7 +273,8 @@ SUITE("base", NULL, NULL, philox_gives_the_published_numbers,
       pieces_of_an_arena_do_not_overlap_up_to_the_end_of_a_block,
       an_arena_gives_aligned_memory_and_keeps_it_across_resets, a_pool_gives_the_same_buffer_again,
       a_pool_makes_do_with_a_larger_buffer_up_to_four_times,
-      shapes_that_overflow_are_not_valid, parallel_for_visits_each_index_once,
-      text_leaves_room_and_is_copied_as_far_as_it_fits, clock_goes_forwards,
-      text_grows_and_survives_a_failed_allocation,
+      smaller_idle_buffers_of_a_pool_give_way_to_a_large_new_one,
+      a_pool_comes_to_make_do_with_what_it_has, shapes_that_overflow_are_not_valid,
+      parallel_for_visits_each_index_once, text_leaves_room_and_is_copied_as_far_as_it_fits,
+      clock_goes_forwards, text_grows_and_survives_a_failed_allocation,
       a_place_in_the_program_has_file_and_line_or_symbol)
