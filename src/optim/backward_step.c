@@ -19,6 +19,23 @@ static gr_status check_loss(gr_tensor *loss)
     return gr__fail(GR_ERR_STATE, "gr_backward_step: the loss is %g; nothing is updated", value);
 }
 
+/* Here and not in gr_backward: the error is of the line that called us. */
+static gr_status check_shape(gr_tensor *loss, const void *site)
+{
+    if (!loss) return gr__fail(GR_ERR_ARGUMENT, "gr_backward_step: the loss is NULL");
+    gr_graph *g = gr_graph_of(loss);
+    if (gr_graph_status(g) || gr_numel(loss) == 1) return GR_OK;
+    char text[GR_SHAPE_TEXT];
+    gr_site_begin(g, site);
+    gr_fail(
+        g,
+        "gr_backward_step: expected a loss of one element, got %s; reduce it with gr_mean_all or "
+        "gr_sum_all",
+        gr_shape_text(gr_shape_of(loss), text));
+    gr_site_end(g);
+    return gr_graph_status(g);
+}
+
 /* Nothing has been updated yet, and the loss is there. */
 static gr_status begin(early *e)
 {
@@ -95,7 +112,8 @@ gr_status gr_backward_step(gr_optimizer *opt, gr_tensor *loss)
     gr_status status = gr__step_check(opt, "gr_backward_step");
     if (status) return status;
     early e = {.opt = opt, .loss = loss};
-    status = opt->clip_norm > 0 ? run_clipped(opt, loss) : run(&e);
+    status = check_shape(loss, GR_HERE);
+    if (!status) status = opt->clip_norm > 0 ? run_clipped(opt, loss) : run(&e);
     if (status) gr_zero_grad(opt);
     return status;
 }

@@ -417,6 +417,11 @@ START_TEST(misuse_is_an_error)
     gr_optimizer_free(r.opt);
     r.opt = adam(r.m);
     ck_assert_int_eq(gr_backward_step(r.opt, NULL), GR_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(gr_last_error(), "gr_backward_step: the loss is NULL"));
+    ck_assert_int_eq(gr_backward_step(r.opt, gr_ones(r.g, GR_F32, GR_SHAPE(4, 1))),
+                     GR_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(gr_graph_error(r.g), "expected a loss of one element, got [4,1]"));
+    gr_graph_reset(r.g);
     gr_tensor *x = gr_ones(r.g, GR_F32, GR_SCALAR);
     ck_assert_int_eq(gr_backward_step(r.opt, x), GR_ERR_ARGUMENT);
     ck_assert_int_eq(gr_optimizer_steps(r.opt), 0);
