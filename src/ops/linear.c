@@ -17,6 +17,15 @@ static gr_tensor *product(const gr_op *op, gr_tensor *a, gr_tensor *b)
     return gr__binary(op, a, b, GR_HERE);
 }
 
+static bool one_dtype(gr_infer *c)
+{
+    for (int i = 1; i < c->n_in; i++)
+        if ((gr_dtype)c->in[i]->dtype != c->dtype[0])
+            return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
+                                 gr_dtype_name(gr_dtype_of(c->in[i])));
+    return true;
+}
+
 static bool linear_infer(gr_infer *c)
 {
     const gr_shape *x = c->in[0]->shape, *w = c->in[1]->shape;
@@ -29,10 +38,7 @@ static bool linear_infer(gr_infer *c)
             return gr_infer_fail(c, "bias %s does not suit a weight of [out,in] = %s",
                                  gr_infer_shape(c, 2), gr_infer_shape(c, 1));
     }
-    for (int i = 1; i < c->n_in; i++)
-        if ((gr_dtype)c->in[i]->dtype != c->dtype[0])
-            return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
-                                 gr_dtype_name(gr_dtype_of(c->in[i])));
+    if (!one_dtype(c)) return false;
     if (c->in[0]->numel > INT32_MAX || !gr__matrix_sizes_fit(w))
         return gr_infer_fail(c, "a size is above 2^31");
     c->shape[0].dim[x->rank - 1] = w->dim[0];
@@ -223,10 +229,7 @@ static bool linear_backward_infer(gr_infer *c)
         dy->dim[1] != w->dim[0] || x->dim[1] != w->dim[1])
         return gr_infer_fail(c, "%s is no cotangent of x %s and a weight of [out,in] = %s",
                              gr_infer_shape(c, 0), gr_infer_shape(c, 1), gr_infer_shape(c, 2));
-    for (int i = 1; i < 3; i++)
-        if ((gr_dtype)c->in[i]->dtype != c->dtype[0])
-            return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
-                                 gr_dtype_name(gr_dtype_of(c->in[i])));
+    if (!one_dtype(c)) return false;
     if (!gr__matrix_sizes_fit(x) || !gr__matrix_sizes_fit(w))
         return gr_infer_fail(c, "a size is above 2^31");
     c->shape[0] = *x;
