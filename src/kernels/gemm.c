@@ -179,11 +179,20 @@ static int64_t tasks_of(const plan *l)
     return l->entries * l->row_cuts * l->column_cuts;
 }
 
+/* Whether b is best read in place. Rows a multiple of a page apart share few sets of the caches:
+ * many rows of c would fetch them again and again, so for them it is packed. */
+static bool lies_well(const plan *l)
+{
+    enum { PAGE = 4096, MANY = 8 * GR__GEMM_ROWS };
+    const gr__product *p = l->p;
+    return p->b.column == 1 && (p->b.row * l->size % PAGE || p->m < MANY);
+}
+
 static void settle_packing(plan *l)
 {
     const gr__product *p = l->p;
     const int64_t whole = packed_bytes(p->dtype, p->k, p->n);
-    l->group = p->b.column == 1 ? 0 : group_of(l);
+    l->group = lies_well(l) ? 0 : group_of(l);
     if (is_packed(l) || l->by_blas || l->by_dots) l->group = 0;
     else if (l->row_cuts > 1 && l->entries == 1 && l->group && whole <= WHOLE)
         l->whole_bytes = whole;

@@ -306,13 +306,12 @@ static void check_bits(gr_dtype dtype, const int64_t *size, int layout_a, int la
 
 START_TEST(bits_depend_on_neither_threads_nor_packing)
 {
-    static const int64_t some[]
-                             [3] =
-                                 {
-                                     {33, 70, 20},     {170, 100, 400}, {100, 160, 390},
-                                     {20, 800, 300},   {1, 900, 500},   {600, 1, 700},
-                                     {120, 110, 9600}, /* b too large to be packed for all tasks at once */
-                                 };
+    static const int64_t some[][3] = {
+        {33, 70, 20},   {170, 100, 400},  {100, 160, 390},
+        {20, 800, 300}, {1, 900, 500},    {600, 1, 700},
+        {130, 2048, 30},  /* rows of b whole pages apart */
+        {120, 110, 9600}, /* b too large to be packed for all tasks at once */
+    };
     FOR_INSTANCES(dtype)
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         for (int layout = 0; layout < 4; layout++)
