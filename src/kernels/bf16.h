@@ -110,8 +110,8 @@ const gr__bf16_kernels *gr__bf16(void);
 bool gr__bf16_gemm_pays(int64_t m, int64_t n, int64_t k);
 /* Bytes of scratch that a product takes. */
 size_t gr__bf16_gemm_scratch(int64_t m, int64_t n, int64_t k);
-/* One product of float32, no batch; only where gr__bf16() is not NULL. `packed` and `finish` are left
- * to the caller. The bits do not depend on the number of threads. */
+/* One product of float32, no batch; only where gr__bf16() is not NULL. `packed` is left to the
+ * caller. The bits do not depend on the number of threads. */
 void gr__bf16_gemm(const gr__product *p, void *scratch);
 
 /* --- bf16_block.c: small products, of what is packed for several of them --- */

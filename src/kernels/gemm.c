@@ -210,7 +210,7 @@ static bool is_small(const gr__product *p)
 /* Whether it does not even need to be told of as a block. */
 static bool is_tiny(const gr__product *p)
 {
-    return !p->axes && p->m * p->n * p->k <= TINY_WORK && !p->packed && !p->finish;
+    return !p->axes && p->m * p->n * p->k <= TINY_WORK && !p->packed;
 }
 
 static plan plan_product(const gr__product *p)
@@ -252,10 +252,6 @@ static void set_block(gr__gemm_block *block, const gr__product *p, int64_t entry
     block->after = NULL;
     block->after_columns = 0;
     block->space = NULL;
-    block->finish = p->finish;
-    block->finish_ctx = p->finish_ctx;
-    block->row = first;
-    block->column = column;
 }
 
 /* Tells of the columns of b that come when each thread has done a block. */

@@ -11,11 +11,6 @@ typedef struct gr__matrix {
     int64_t row, column;
 } gr__matrix;
 
-/* Called when a rectangle of c is as it stays, on the thread that made it, while it is in that
- * thread's cache: in any order, from several threads at once, never twice for an element. Rows
- * count through all products of a batch. */
-typedef void gr__finish_fn(void *ctx, int64_t row, int64_t rows, int64_t column, int64_t columns);
-
 /* c = a b + add, or a batch of such products; sizes below 2^31. What is 0 or NULL is left out. */
 typedef struct gr__product {
     gr_dtype dtype;
@@ -27,8 +22,6 @@ typedef struct gr__product {
     void *c;            /* [batch, m, n], row-major */
     int axes;           /* of the batch: their sizes, and the strides of a and b along them */
     const int64_t *sizes, *a_strides, *b_strides;
-    gr__finish_fn *finish;
-    void *finish_ctx;
 } gr__product;
 
 /* Bytes of scratch for the product, often 0: they depend on all but the pointers, save on packed. With
@@ -62,9 +55,6 @@ typedef struct gr__gemm_block {
     const void *after; /* columns of b that this thread will probably pack after the block's */
     int64_t after_columns; /* as many; 0: none */
     void *space; /* GR__GEMM_DEPTH x group elements; NULL: on the stack, a panel at a time */
-    gr__finish_fn *finish;
-    void *finish_ctx;
-    int64_t row, column; /* of the block in c, for finish */
 } gr__gemm_block;
 
 enum {

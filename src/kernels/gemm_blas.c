@@ -69,5 +69,4 @@ void gr__gemm_blas_block(gr_dtype dtype, const gr__gemm_block *p)
     if (threads > 1) omp_set_num_threads(1);
     multiply(dtype, p);
     if (threads > 1) omp_set_num_threads(threads);
-    if (p->finish) p->finish(p->finish_ctx, p->row, p->m, p->column, p->n);
 }

@@ -100,5 +100,4 @@ static void gemm_dot(const gr__gemm_block *p)
         d = turned;
     }
     multiply_dots(&d);
-    if (p->finish) p->finish(p->finish_ctx, p->row, p->m, p->column, p->n);
 }

@@ -283,7 +283,7 @@ static void multiply_panels(const gemm_piece *s, int64_t row, int64_t rows, gemm
 }
 
 /* Rows in panels of about the same height, which is even. */
-static void multiply_piece(const gemm_piece *s, bool last)
+static void multiply_piece(const gemm_piece *s)
 {
     const gr__gemm_block *p = s->p;
     if (!p->packed) pack_b(s);
@@ -294,8 +294,6 @@ static void multiply_piece(const gemm_piece *s, bool last)
         rows += rows % 2;
         if (rows > p->m - row) rows = p->m - row;
         multiply_panels(s, row, rows, &next);
-        if (last && p->finish)
-            p->finish(p->finish_ctx, p->row + row, rows, p->column + s->column, s->columns);
     }
 }
 
@@ -316,7 +314,7 @@ static void multiply_groups(const gr__gemm_block *p, REAL *space, int64_t group)
         do {
             s.k = k;
             s.depth = p->k - k < depth ? p->k - k : depth;
-            multiply_piece(&s, k + s.depth == p->k);
+            multiply_piece(&s);
             s.add = p->c;
             s.add_row = p->ldc;
             k += s.depth;

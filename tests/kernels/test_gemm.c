@@ -358,75 +358,14 @@ START_TEST(nan_and_infinity_stay_in_their_rows_and_columns)
 }
 END_TEST
 
-/* --- the finish --- */
-
-typedef struct finishing {
-    gr_dtype dtype;
-    int64_t n;
-    const char *c;
-    int *seen;  /* times that an element was finished */
-    char *copy; /* and what it was then */
-} finishing;
-
-static void note(void *ctx, int64_t row, int64_t rows, int64_t column, int64_t columns)
-{
-    finishing *f = ctx;
-    for (int64_t i = row; i < row + rows; i++)
-        for (int64_t j = column; j < column + columns; j++) {
-            f->seen[i * f->n + j]++;
-            set(f->dtype, f->copy, i * f->n + j, get(f->dtype, f->c, i * f->n + j));
-        }
-}
-
-static void check_finish(gr_dtype dtype, int64_t entries, const int64_t *size, int layout_b)
-{
-    const int64_t n = entries * size[0] * size[1], a_stride = size[0] * size[2], b_stride = 0;
-    matrix a = make(dtype, entries * size[0], size[2], PLAIN, 0);
-    matrix b = make(dtype, size[2], size[1], layout_b, 1);
-    char *c = elements(dtype, n);
-    finishing f = {dtype, size[1], c, calloc((size_t)n, sizeof(int)), elements(dtype, n)};
-    gr__product p = product_of(&a, &b, c);
-    p.m = size[0];
-    p.axes = entries > 1;
-    p.sizes = &entries;
-    p.a_strides = &a_stride;
-    p.b_strides = &b_stride;
-    p.finish = note;
-    p.finish_ctx = &f;
-    gr_set_threads(2);
-    run(&p, SCRATCH);
-    for (int64_t i = 0; i < n; i++) {
-        if (f.seen[i] == 1 && get(dtype, f.copy, i) == get(dtype, c, i)) continue;
-        ck_abort_msg("%s: element %lld was finished %d times, the last time as %g, and is %g",
-                     gr__isa_name(), (long long)i, f.seen[i], get(dtype, f.copy, i),
-                     get(dtype, c, i));
-    }
-    free(f.seen);
-    free(f.copy);
-    free(c);
-    free(a.data);
-    free(b.data);
-}
-
-START_TEST(every_element_is_finished_once_with_its_last_value)
-{
-    static const int64_t some[][3] = {{3, 5, 2},      {1, 40, 500},   {20, 33, 800},
-                                      {170, 90, 400}, {90, 160, 390}, {17, 9, 0}};
-    FOR_INSTANCES(dtype)
-    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
-        for (int64_t entries = 1; entries <= 3; entries += 2)
-            for (int layout = PLAIN; layout <= TURNED; layout++)
-                check_finish(dtype, entries, some[i], layout);
-}
-END_TEST
+/* --- nothing --- */
 
 START_TEST(an_empty_result_is_no_work)
 {
-    finishing f = {0};
-    gr__product p = {.dtype = GR_F32, .n = 5, .k = 3, .finish = note, .finish_ctx = &f};
+    gr__product p = {.dtype = GR_F32, .n = 5, .k = 3};
     ck_assert_uint_eq(gr__gemm_scratch(&p), 0);
     gr__gemm(&p, NULL);
-    p = (gr__product){.dtype = GR_F32, .m = 5, .k = 3, .finish = note, .finish_ctx = &f};
+    p = (gr__product){.dtype = GR_F32, .m = 5, .k = 3};
     ck_assert_uint_eq(gr__gemm_scratch(&p), 0);
     gr__gemm(&p, NULL);
 }
@@ -435,5 +374,4 @@ END_TEST
 SUITE("gemm", NULL, start_over, products_are_those_of_the_definition,
       large_products_are_those_of_the_definition, a_matrix_or_a_row_is_added,
       a_batch_is_product_after_product, bits_depend_on_neither_threads_nor_packing,
-      nan_and_infinity_stay_in_their_rows_and_columns,
-      every_element_is_finished_once_with_its_last_value, an_empty_result_is_no_work)
+      nan_and_infinity_stay_in_their_rows_and_columns, an_empty_result_is_no_work)
