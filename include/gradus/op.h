@@ -230,7 +230,7 @@ typedef struct gr_node gr_node;
 GR_API const gr_node *gr_node_first(const gr_graph *g); /* the oldest; NULL: an empty tape */
 GR_API const gr_node *gr_node_next(const gr_node *node); /* in the order of recording; NULL after the newest */
 GR_API const gr_node *gr_node_of(const gr_tensor *t); /* that made t; NULL for NULL, inert and stale tensors */
-GR_API int64_t gr_node_id(const gr_node *node); /* 0, 1, 2, ... in recording order */
+GR_API int64_t gr_node_id(const gr_node *node); /* 0, 1, 2, ... in recording order; -1 of NULL */
 GR_API const gr_op *gr_node_op(const gr_node *node);
 GR_API const void *gr_node_attrs(const gr_node *node); /* of the op's attributes type; NULL where it has none */
 GR_API int gr_node_inputs(const gr_node *node); /* how many */

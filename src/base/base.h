@@ -12,6 +12,20 @@
 gr_status gr__fail(gr_status status, const char *format, ...) GR_PRINTF(2, 3);
 gr_status gr__fail_memory(size_t bytes);
 
+/* "who: the what is NULL", and the error before it: a failed constructor may have given the NULL. */
+gr_status gr__fail_null(const char *who, const char *what);
+/* GR_OK, or that, for what has to be there. */
+static inline gr_status gr__need(const char *who, const void *thing, const char *what)
+{
+    return thing ? GR_OK : gr__fail_null(who, what);
+}
+/* The same for an array, which may be NULL where it has no elements. */
+static inline gr_status gr__need_array(const char *who, const void *array, int64_t n,
+                                       const char *what)
+{
+    return n > 0 ? gr__need(who, array, what) : GR_OK;
+}
+
 /* --- memory: everything the library allocates comes from here --- */
 
 void *gr__alloc(size_t bytes);  /* 64-byte aligned, NULL (and the error set) when memory is out */

@@ -23,6 +23,12 @@ gr_status gr__fail_memory(size_t bytes)
     return gr__fail(GR_ERR_MEMORY, "out of memory: %zu bytes could not be allocated", bytes);
 }
 
+gr_status gr__fail_null(const char *who, const char *what)
+{
+    return gr__fail(GR_ERR_ARGUMENT, "%s: the %s is NULL%s%s", who, what,
+                    *last_error ? "; before: " : "", last_error);
+}
+
 const char *gr_last_error(void)
 {
     return last_error;

@@ -145,6 +145,7 @@ gr_status gr__file_load(const char *path, void **data, size_t *bytes)
 {
     *data = NULL;
     *bytes = 0;
+    if (gr__need("file", path, "path")) return GR_ERR_ARGUMENT;
     int fd = gr__file_open(path, O_RDONLY | O_NONBLOCK, 0); /* a pipe must not hang us */
     if (fd < 0) return gr__fail(GR_ERR_FILE, "%s: cannot open: %s", path, strerror(errno));
     gr_status status = GR_OK;
@@ -213,6 +214,7 @@ static int open_temporary(const char *path, char *name, size_t size)
 gr_status gr__file_save(const char *path, const void *data, size_t bytes)
 {
     char temporary[4096];
+    if (gr__need("file", path, "path")) return GR_ERR_ARGUMENT;
     int mode = hooks.mode(hooks.user, path); /* of a file that is replaced: kept */
     int fd = open_temporary(path, temporary, sizeof temporary);
     if (fd < 0) return gr__fail(GR_ERR_FILE, "%s: cannot create: %s", path, strerror(errno));
@@ -238,6 +240,7 @@ gr_status gr__file_save(const char *path, const void *data, size_t bytes)
 
 gr_status gr__file_append(const char *path, const void *data, size_t bytes)
 {
+    if (gr__need("file", path, "path")) return GR_ERR_ARGUMENT;
     int fd = gr__file_open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
     if (fd < 0) return gr__fail(GR_ERR_FILE, "%s: cannot open: %s", path, strerror(errno));
     bool written = write_all(fd, data, bytes);

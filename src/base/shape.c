@@ -21,20 +21,22 @@ const char *gr_dtype_name(gr_dtype dtype)
     return (unsigned)dtype < GR_DTYPES ? dtype_names[dtype] : "unknown";
 }
 
+/* NULL counts as the shape of a scalar, as it does for gr_numel. */
 int64_t gr_shape_numel(const gr_shape *shape)
 {
     int64_t n = 1;
-    for (int i = 0; i < shape->rank; i++) n *= shape->dim[i];
+    for (int i = 0; shape && i < shape->rank; i++) n *= shape->dim[i];
     return n;
 }
 
 bool gr_shape_equal(const gr_shape *a, const gr_shape *b)
 {
-    return a == b || gr__shape_alike(a, b);
+    return a == b || (a && b && gr__shape_alike(a, b));
 }
 
 const char *gr_shape_text(const gr_shape *shape, char text[GR_SHAPE_TEXT])
 {
+    if (!shape || !text) return shape ? "" : "[?]";
     int len = snprintf(text, GR_SHAPE_TEXT, "[");
     int rank = shape->rank < 0 ? 0 : shape->rank > GR_MAX_RANK ? GR_MAX_RANK : shape->rank;
     for (int i = 0; i < rank && len < GR_SHAPE_TEXT - 1; i++)

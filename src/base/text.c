@@ -52,6 +52,7 @@ char *gr__text_room(gr__text *t, size_t n)
 
 size_t gr__text_copy(const gr__text *t, char *text, size_t size)
 {
+    if (!text) size = 0;
     size_t n = t->failed || !size ? 0 : t->len < size ? t->len : size - 1;
     if (n) memcpy(text, t->data, n);
     if (size) text[n] = 0;

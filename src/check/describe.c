@@ -193,17 +193,14 @@ bool gr__check_replay(const gr_check_report *r, char text[GR__REPLAY_TEXT])
 
 static size_t hand_out(gr__text *t, char *buffer, size_t size)
 {
-    size_t n = t->failed ? 0 : t->len, fits = n < size ? n : size - 1;
-    if (size) {
-        if (fits) memcpy(buffer, t->data, fits);
-        buffer[fits] = 0;
-    }
+    size_t n = gr__text_copy(t, buffer, size);
     gr__text_release(t);
     return n;
 }
 
 size_t gr_check_report_text(const gr_check_report *report, char *buffer, size_t size)
 {
+    if (gr__need("gr_check_report_text", report, "report")) return 0;
     gr__text t = {0};
     gr__check_text(report, NULL, &t);
     return hand_out(&t, buffer, size);
@@ -211,6 +208,7 @@ size_t gr_check_report_text(const gr_check_report *report, char *buffer, size_t 
 
 size_t gr_check_report_json(const gr_check_report *report, char *buffer, size_t size)
 {
+    if (gr__need("gr_check_report_json", report, "report")) return 0;
     gr__text t = {0};
     gr__check_json(report, NULL, &t);
     return hand_out(&t, buffer, size);

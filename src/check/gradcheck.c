@@ -133,6 +133,10 @@ gr_verdict gr_gradcheck(gr_check_fn *f, void *user, const gr_check_input *inputs
     int floats = 0;
     if (!report) report = &own;
     *report = (gr_check_report){.verdict = GR_PASS};
+    if (!f || (n > 0 && !inputs)) {
+        gr__report(report, GR_FAIL, "S0", "the %s is NULL", f ? "array of inputs" : "function");
+        return report->verdict;
+    }
     gr__input *in = gr__alloc((size_t)(n > 0 ? n : 1) * sizeof *in);
     for (int i = 0; in && i < n; i++) {
         in[i] = (gr__input){inputs[i].name, inputs[i].dtype, inputs[i].shape, inputs[i].data,

@@ -52,8 +52,10 @@ gr_verdict gr_gradcheck_module(gr_module *net, const gr_check_input *x,
     module_loss m = {net, loss, user};
     if (!report) report = &own;
     *report = (gr_check_report){.verdict = GR_PASS};
-    if (gr_model_error(model)) {
-        gr__report(report, GR_FAIL, "S0", "%s", gr_model_error(model));
+    const char *problem = net ? gr_model_error(model) : "the module is NULL";
+    if (!problem && !x) problem = "the input is NULL";
+    if (problem) {
+        gr__report(report, GR_FAIL, "S0", "%s", problem);
         return report->verdict;
     }
     int n = gr_model_params(model);

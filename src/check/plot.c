@@ -165,6 +165,9 @@ gr_status gr_gradcheck_plot(gr_check_fn *f, void *user, const gr_check_input *in
 {
     drawn_function d = {f, user, n};
     if (!path) return gr__fail(GR_ERR_ARGUMENT, "gradient check: no file to draw into");
+    if (gr__need("gradient check", f, "function") ||
+        gr__need_array("gradient check", inputs, n, "array of inputs"))
+        return GR_ERR_ARGUMENT;
     if (!title) title = "the function";
     gr__input *in = gr__alloc((size_t)(n > 0 ? n : 1) * sizeof *in);
     if (!in) return GR_ERR_MEMORY;

@@ -31,6 +31,7 @@ static const gr_sample *first_sample(const gr_op *op)
 /* gr_gradcheck_plot of an op's first output, at values drawn for the first of its samples. */
 gr_status gr_gradcheck_plot_op(const gr_op *op, uint64_t seed, const char *path)
 {
+    if (gr__need("gradient check", op, "op")) return GR_ERR_ARGUMENT;
     op_call c = {op, first_sample(op)};
     gr_check_input in[GR_SAMPLE_INPUTS] = {{0}};
     gr__arena arena = {0};

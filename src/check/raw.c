@@ -318,6 +318,8 @@ gr_verdict gr_gradcheck_raw(const gr_raw *raw, gr_check_options o, gr_check_repo
     gr__raw r;
     if (!report) report = &own;
     *report = (gr_check_report){.verdict = GR_PASS};
+    if (!raw) gr__report(report, GR_FAIL, "S0", "the pair of functions is NULL");
+    if (!raw) return report->verdict;
     if (!gr__raw_init(&r, raw, o.seed)) gr__report_fault(report, &r.f);
     else if (gr__check_raw_structure(&r, o.seed, report)) gr__check_gradient(&r.f, "S1", o, report);
     report->order = 1;

@@ -105,6 +105,7 @@ gr_dataset *gr_cifar10(const char *folder, bool train)
     gr_dataset *pieces[FILES] = {0}, *d = NULL;
     char path[4096];
     int n = 0;
+    if (gr__need("cifar10", folder, "folder")) return NULL;
     for (; n < p->n; n++) {
         int length = snprintf(path, sizeof path, "%s/%s", folder, p->files[n]);
         if (length < 0 || (size_t)length >= sizeof path)

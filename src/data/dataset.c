@@ -26,14 +26,6 @@ int64_t gr__target_numel(const gr_dataset *d)
     return d->has_target ? gr_shape_numel(&d->target_shape) : 0;
 }
 
-gr_status gr__need(const char *who, const void *thing, const char *what)
-{
-    const char *before = gr_last_error();
-    if (thing) return GR_OK;
-    return gr__fail(GR_ERR_ARGUMENT, "%s: the %s is NULL%s%s", who, what,
-                    *before ? "; before: " : "", before);
-}
-
 /* --- names --- */
 
 void gr__names_free(char **names, int n)
@@ -130,8 +122,14 @@ gr_dataset *gr_dataset_from(gr_shape sample, int64_t n, int classes, const float
 {
     gr_dataset *d = gr_dataset_new(sample, n, classes);
     if (!d) return NULL;
-    memcpy(d->x, x, (size_t)(n * gr__sample_numel(d)) * sizeof *x);
-    memcpy(d->y, y, (size_t)n * sizeof *y);
+    const int64_t elements = n * gr__sample_numel(d);
+    if (gr__need_array("dataset", x, elements, "array of samples") ||
+        gr__need_array("dataset", y, n, "array of labels")) {
+        gr_dataset_free(d);
+        return NULL;
+    }
+    if (elements) memcpy(d->x, x, (size_t)elements * sizeof *x);
+    if (n) memcpy(d->y, y, (size_t)n * sizeof *y);
     for (int64_t i = 0; i < n; i++) {
         if (y[i] >= 0 && y[i] < classes) continue;
         gr__fail(GR_ERR_ARGUMENT, "dataset: label %lld is %lld, expected 0 to %d", (long long)i,
@@ -188,7 +186,9 @@ static gr_status check_rows(const gr_rows *rows, int64_t n)
  * not follow each other, a token out of range, no memory. */
 gr_dataset *gr_dataset_rows(gr_rows *in, gr_rows *out, int64_t n)
 {
-    gr_dataset *d = in ? gr__dataset_empty("dataset", (gr_shape){1, {0}}, n, 0) : NULL;
+    gr_dataset *d = gr__need("dataset", in, "list of rows")
+                        ? NULL
+                        : gr__dataset_empty("dataset", (gr_shape){1, {0}}, n, 0);
     if (!d || check_rows(in, n) || (out && check_rows(out, n)) || !(d->x = gr__alloc(0))) {
         gr_dataset_free(d);
         gr__rows_free(in);

@@ -13,9 +13,6 @@ gr_dataset *gr__dataset_empty(const char *who, gr_shape sample, int64_t n, int c
 int64_t gr__sample_numel(const gr_dataset *d);
 int64_t gr__target_numel(const gr_dataset *d); /* 0 without targets */
 
-/* What a failed constructor gave (NULL) is refused, with the reason that it had left. */
-gr_status gr__need(const char *who, const void *thing, const char *what);
-
 /* One sample, from memory or through `read`; y and target may be NULL. Labels are checked. */
 gr_status gr__read_sample(const gr_dataset *d, int64_t index, float *x, int64_t *y, float *target);
 

@@ -188,6 +188,10 @@ gr_status gr_idx_read(const char *path, gr_dtype *dtype, gr_shape *shape, void *
 {
     void *content;
     size_t bytes;
+    if (gr__need("idx", dtype, "place for the dtype") ||
+        gr__need("idx", shape, "place for the shape") ||
+        gr__need("idx", data, "place for the data"))
+        return GR_ERR_ARGUMENT;
     *data = NULL;
     *dtype = GR_U8;
     *shape = (gr_shape){0};

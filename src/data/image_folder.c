@@ -46,6 +46,7 @@ static void names_release(names *all)
 static gr_status names_init(names *all, const char *folder)
 {
     *all = (names){.n = 0};
+    if (gr__need("image folder", folder, "folder")) return GR_ERR_ARGUMENT;
     if (gr__file_list(folder, note_name, all))
         return gr__fail(GR_ERR_FILE, "%s: cannot list this folder: %s", folder, strerror(errno));
     all->sorted = gr__alloc((size_t)all->n * sizeof *all->sorted);

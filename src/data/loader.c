@@ -153,6 +153,7 @@ static gr__slot *next_slot(gr_loader *l)
  * and gr_last_error the reason. */
 bool gr_next(gr_loader *l, gr_batch *b)
 {
+    if (gr__need("loader", b, "batch")) return false;
     *b = (gr_batch){0};
     if (gr_loader_status(l)) return false;
     const gr__slot *s = next_slot(l);

@@ -27,6 +27,7 @@ static bool exists(const char *path)
 /* folder/stem, or that with .gz. */
 static gr_status find(const char *folder, const char *stem, char *path, size_t size)
 {
+    if (gr__need("mnist", folder, "folder")) return GR_ERR_ARGUMENT;
     int n = snprintf(path, size, "%s/%s", folder, stem);
     if (n < 0 || (size_t)n + 4 > size)
         return gr__fail(GR_ERR_FILE, "%.80s...: path too long", folder);

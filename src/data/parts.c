@@ -137,6 +137,7 @@ static gr_status gather_all(const division *v, bool validation, bool test, gr_pa
 /* Frees all parts. */
 void gr_parts_release(gr_parts *parts)
 {
+    if (!parts) return;
     gr_dataset_free(parts->train);
     gr_dataset_free(parts->validation);
     gr_dataset_free(parts->test);
@@ -155,6 +156,7 @@ void gr_parts_release(gr_parts *parts)
 gr_status gr_split_dataset(const gr_dataset *d, gr_split_options o, gr_parts *parts)
 {
     division v;
+    if (gr__need("split", parts, "place for the parts")) return GR_ERR_ARGUMENT;
     *parts = (gr_parts){0};
     if (!(o.validation >= 0 && o.test >= 0 && o.validation + o.test < 1))
         return gr__fail(GR_ERR_ARGUMENT,
@@ -175,6 +177,7 @@ gr_status gr_split_dataset(const gr_dataset *d, gr_split_options o, gr_parts *pa
 gr_status gr_k_fold(const gr_dataset *d, int folds, int fold, gr_split_options o, gr_parts *parts)
 {
     division v;
+    if (gr__need("k-fold", parts, "place for the parts")) return GR_ERR_ARGUMENT;
     *parts = (gr_parts){0};
     if (gr__need("k-fold", d, "data set")) return GR_ERR_ARGUMENT;
     if (folds < 2 || folds > d->n || fold < 0 || fold >= folds)
@@ -196,7 +199,9 @@ gr_status gr_k_fold(const gr_dataset *d, int folds, int fold, gr_split_options o
 gr_status gr_class_weights(const gr_dataset *d, double *weights)
 {
     int64_t *held = NULL;
-    if (gr__need("class weights", d, "data set")) return GR_ERR_ARGUMENT;
+    if (gr__need("class weights", d, "data set") ||
+        gr__need_array("class weights", weights, d->n, "array of weights"))
+        return GR_ERR_ARGUMENT;
     if (d->classes < 1)
         return gr__fail(GR_ERR_ARGUMENT, "class weights: the data set has no classes");
     const int64_t *y = gr__labels(d, &held);

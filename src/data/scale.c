@@ -24,6 +24,10 @@ struct gr_scaler {
  * computed in double precision in two passes; 0 and 0 of an empty set. */
 void gr_dataset_mean_std(const gr_dataset *d, double *mean, double *std)
 {
+    if (gr__need("gr_dataset_mean_std", d, "data set") ||
+        gr__need("gr_dataset_mean_std", mean, "place for the mean") ||
+        gr__need("gr_dataset_mean_std", std, "place for the deviation"))
+        return;
     int64_t n = d->x ? d->n * gr__sample_numel(d) : 0;
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < n; i++) sum += (double)d->x[i];
@@ -39,6 +43,7 @@ void gr_dataset_mean_std(const gr_dataset *d, double *mean, double *std)
  * becomes zeros and not NaN. */
 void gr_dataset_normalize(gr_dataset *d, double mean, double std)
 {
+    if (gr__need("gr_dataset_normalize", d, "data set")) return;
     int64_t n = d->x ? d->n * gr__sample_numel(d) : 0;
     double scale = std > 0 ? 1 / std : 1;
     for (int64_t i = 0; i < n; i++) d->x[i] = (float)(((double)d->x[i] - mean) * scale);
@@ -187,6 +192,7 @@ gr_status gr_scaler_apply_sample(const gr_scaler *s, float *x, int64_t n)
         return gr__fail(GR_ERR_ARGUMENT,
                         "scaler: fitted on samples of %lld elements, got one of %lld",
                         (long long)(s->groups * s->run), (long long)n);
+    if (gr__need_array("scaler", x, n, "sample")) return GR_ERR_ARGUMENT;
     for (int64_t g = 0; g < s->groups; g++)
         for (int64_t k = 0; k < s->run; k++, x++)
             *x = (float)(((double)*x - s->shift[g]) * s->factor[g]);

@@ -107,7 +107,9 @@ static gr_status fill(const gr_dataset *d, const int64_t *index, int64_t n, gr_d
  * depend on d, unless d is read on demand: then its samples still are, and d must outlive it. */
 gr_dataset *gr_dataset_subset(const gr_dataset *d, const int64_t *index, int64_t n)
 {
-    if (gr__need("dataset", d, "data set") || check_indices(d, index, n)) return NULL;
+    if (gr__need("dataset", d, "data set") || gr__need_array("dataset", index, n, "index") ||
+        check_indices(d, index, n))
+        return NULL;
     gr_dataset *part = gr__dataset_empty("dataset", d->shape, n, d->classes);
     if (!part || !fill(d, index, n, part)) return part;
     gr_dataset_free(part);

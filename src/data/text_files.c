@@ -13,6 +13,9 @@
  * GR_ERR_FORMAT when it is not UTF-8, with the place of the first byte that is not. */
 gr_status gr_text_read(const char *path, char **text, size_t *bytes)
 {
+    if (gr__need("gr_text_read", text, "place for the text") ||
+        gr__need("gr_text_read", bytes, "place for its length"))
+        return GR_ERR_ARGUMENT;
     gr_status status = gr__content_load(path, text, bytes);
     if (status) return status;
     size_t at = 0;
@@ -54,6 +57,7 @@ gr_dataset *gr_text_windows(const int64_t *ids, int64_t n, int64_t length, int64
                  (long long)n, (long long)length);
         return NULL;
     }
+    if (gr__need("windows", ids, "array of tokens")) return NULL;
     int64_t pieces = (n - 1) / length;
     gr_rows *in = cut(ids, pieces, length, vocabulary);
     gr_rows *out = in ? cut(ids + 1, pieces, length, vocabulary) : NULL;
@@ -137,7 +141,8 @@ static gr_status read_lines(lines *l)
 {
     size_t bytes;
     const char *pad = gr_vocabulary_token(l->v, GR_PAD, &bytes);
-    if (gr__need(l->path, l->v, "vocabulary")) return GR_ERR_ARGUMENT;
+    if (gr__need("parallel text", l->path, "path") || gr__need(l->path, l->v, "vocabulary"))
+        return GR_ERR_ARGUMENT;
     if (!pad || bytes != 5 || memcmp(pad, "<pad>", 5))
         return gr__fail(GR_ERR_ARGUMENT, "%s: its vocabulary has no special tokens", l->path);
     return gr_text_read(l->path, &l->text, &l->bytes);

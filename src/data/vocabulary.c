@@ -141,6 +141,7 @@ static gr_status check_build(const char *text, size_t bytes, const gr_vocabulary
                         " of 0 or more, got %d, %lld, %lld",
                         (int)o->kind, (long long)o->size, (long long)o->least);
     if (bytes == 0) return gr__fail(GR_ERR_ARGUMENT, "vocabulary: the text is empty");
+    if (gr__need("vocabulary", text, "text")) return GR_ERR_ARGUMENT;
     if (o->kind == GR_BYTE_PAIRS) return GR_OK;
     if (!gr__utf8_valid(text, bytes) || memchr(text, 0, bytes))
         return gr__fail(GR_ERR_ARGUMENT,
@@ -188,6 +189,8 @@ int64_t gr_vocabulary_size(const gr_vocabulary *v)
 /* The text of a token, not ended by NUL; NULL when there is no such token. It belongs to v. */
 const char *gr_vocabulary_token(const gr_vocabulary *v, int64_t id, size_t *bytes)
 {
+    size_t unused;
+    if (!bytes) bytes = &unused;
     *bytes = 0;
     return !v || id < 0 || id >= v->tokens.n ? NULL : gr__tokens_text(&v->tokens, id, bytes);
 }
@@ -195,7 +198,7 @@ const char *gr_vocabulary_token(const gr_vocabulary *v, int64_t id, size_t *byte
 /* The number of a token; -1 when it is not there. */
 int64_t gr_vocabulary_find(const gr_vocabulary *v, const char *token, size_t bytes)
 {
-    return v ? gr__tokens_find(&v->tokens, token, bytes) : -1;
+    return v && (token || !bytes) ? gr__tokens_find(&v->tokens, token, bytes) : -1;
 }
 
 /* --- encoding --- */
@@ -229,9 +232,14 @@ static gr_status encode_piece(const gr_vocabulary *v, const char *piece, size_t 
 gr_status gr_vocabulary_encode(const gr_vocabulary *v, const char *text, size_t bytes,
                                int64_t **ids, int64_t *n)
 {
+    if (gr__need("vocabulary", ids, "place for the tokens") ||
+        gr__need("vocabulary", n, "place for their number"))
+        return GR_ERR_ARGUMENT;
     *n = 0;
     *ids = NULL;
-    if (gr__need("vocabulary", v, "vocabulary")) return GR_ERR_ARGUMENT;
+    if (gr__need("vocabulary", v, "vocabulary") ||
+        gr__need_array("vocabulary", text, bytes > 0, "text"))
+        return GR_ERR_ARGUMENT;
     *ids = gr__alloc(bytes * sizeof **ids); /* a token has a byte at least */
     gr_status status = *ids ? GR_OK : GR_ERR_MEMORY;
     for (size_t at = 0, piece, skip; at < bytes && !status; at += piece + skip) {
@@ -255,8 +263,11 @@ gr_status gr_vocabulary_decode(const gr_vocabulary *v, const int64_t *ids, int64
 {
     gr__text out = {0};
     gr_status status = GR_OK;
+    if (gr__need("vocabulary", text, "place for the text")) return GR_ERR_ARGUMENT;
     *text = NULL;
-    if (gr__need("vocabulary", v, "vocabulary")) return GR_ERR_ARGUMENT;
+    if (gr__need("vocabulary", v, "vocabulary") ||
+        gr__need_array("vocabulary", ids, n, "array of tokens"))
+        return GR_ERR_ARGUMENT;
     gr__text_add_bytes(&out, "", 0);
     for (int64_t i = 0; i < n && !status; i++) {
         size_t bytes;

@@ -102,6 +102,8 @@ gr_tensor *gr_apply_json(gr_graph *g, const char *name, gr_tensor *const *in, in
                          const char *json)
 {
     const gr_op *op = name ? gr_op_find(name) : NULL;
+    if (gr__need_array("gr_apply_json", in, n, "array of inputs"))
+        return gr_fail(g, "%s", gr_last_error());
     if (!g && n > 0) g = gr_graph_of(in[0]);
     gr_site_begin(g, GR_HERE);
     char *copy = gr__strdup(json ? json : "{}");

@@ -245,6 +245,7 @@ static void draw(picture *p)
  * Nothing is computed. GR_ERR_STATE for a graph in error, GR_ERR_FILE, GR_ERR_MEMORY. */
 gr_status gr_write_dot(const gr_graph *g, const char *path, gr_dot_options o)
 {
+    if (gr__need("gr_write_dot", g, "graph")) return GR_ERR_ARGUMENT;
     if (gr_graph_status(g))
         return gr__fail(GR_ERR_STATE, "gr_write_dot: the graph is in error: %s", gr_last_error());
     picture p = {.graph = g, .o = o};

@@ -203,6 +203,7 @@ static gr_status check(gr_tensor *loss, const gr_flow_options *o)
  * and of evaluation, which stick to the graph; factors that make no sense; memory. */
 gr_status gr_flow_measure(gr_tensor *loss, gr_flow_options o, gr_flow *f)
 {
+    if (gr__need("gr_flow_measure", f, "place for the result")) return GR_ERR_ARGUMENT;
     survey s = {.loss = loss, .by = o.by};
     *f = (gr_flow){.n = 0};
     if (o.vanishing == 0) o.vanishing = 1e-4;
@@ -223,6 +224,7 @@ gr_status gr_flow_measure(gr_tensor *loss, gr_flow_options o, gr_flow *f)
 /* Frees the rows; a zeroed one is fine. */
 void gr_flow_release(gr_flow *f)
 {
+    if (!f) return;
     gr__free(f->rows);
     *f = (gr_flow){.n = 0};
 }

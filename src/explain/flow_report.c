@@ -43,6 +43,7 @@ static void add_summary(const gr_flow *f, gr__text *t)
  * Returns the length of the whole, as snprintf does; 0 when memory is out. */
 size_t gr_flow_text(const gr_flow *f, char *text, size_t size)
 {
+    if (gr__need("gr_flow_text", f, "result")) return 0;
     static const char *const head[] = {"value",           "elements", "norm", "gradient's norm",
                                        "beside the last", "zeros",    "state"};
     gr__table table = {.align = "lrrrrrl"};
@@ -161,6 +162,7 @@ static void draw_legend(gr__text *out, const gr_flow *f)
  * GR_ERR_MEMORY. */
 gr_status gr_flow_plot(const gr_flow *f, const char *title, const char *path)
 {
+    if (gr__need("gr_flow_plot", f, "result")) return GR_ERR_ARGUMENT;
     gr__text t = {0};
     const panel panels[] = {panel_of(f, false), panel_of(f, true)};
     gr__svg_begin(&t, 2 * MARGIN + NAMES + 2 * PANEL + GAP, row_top(f->n) + BOTTOM);

@@ -299,6 +299,7 @@ static gr_status add_tensor(gr__text *t, gr_tensor *x, gr_print_options o)
     if (!data) {
         const char *error = g ? gr_graph_error(g) : NULL;
         gr__text_add(t, "no value: %s", error ? error : "the tensor is of no graph");
+        if (gr__need("gr_print", x, "tensor")) return GR_ERR_ARGUMENT;
         return g && gr_graph_status(g) ? gr_graph_status(g) : GR_ERR_STATE;
     }
     gr__text_add(t, "%s %s\n", gr_dtype_name(gr_dtype_of(x)), gr_shape_text(gr_shape_of(x), shape));

@@ -135,6 +135,7 @@ static void add_legend(gr__text *t)
  * place; and the graph's error if it has one. Nothing is computed. GR_ERR_MEMORY, GR_ERR_FILE. */
 gr_status gr_print_tape(FILE *out, gr_graph *g)
 {
+    if (gr__need("gr_print_tape", g, "graph")) return GR_ERR_ARGUMENT;
     gr__table table = {.align = "rllllllll"};
     gr__text t = {0};
     for (int i = 0; i < COLUMNS; i++) gr__table_cell(&table, "%s", columns[i].title);

@@ -162,7 +162,7 @@ static void release_tally(gr__tally *t)
 /* Forgets all that was counted; graphs stay attached. */
 void gr_profile_reset(gr_profile *p)
 {
-    if (p == &no_profile) return;
+    if (gr__need("gr_profile_reset", p, "profile") || p == &no_profile) return;
     release_tally(&p->ops);
     release_tally(&p->scopes);
     gr__arena_release(&p->names);
@@ -186,30 +186,40 @@ void gr_graph_profile(gr_graph *g, gr_profile *p)
     gr_graph_trace(g, counts ? count : NULL, p);
 }
 
-/* --- asking --- */
+/* --- asking: NULL counts as a profile that has seen nothing --- */
+
+static const gr_profile *or_inert(const gr_profile *p)
+{
+    return p ? p : &no_profile;
+}
+
+static const gr_profile_row *rows_of(const gr__tally *t, int *n)
+{
+    if (n) *n = t->n;
+    return t->rows;
+}
 
 const gr_profile_row *gr_profile_ops(const gr_profile *p, int *n)
 {
-    *n = p->ops.n;
-    return p->ops.rows;
+    return rows_of(&or_inert(p)->ops, n);
 }
 
 const gr_profile_row *gr_profile_scopes(const gr_profile *p, int *n)
 {
-    *n = p->scopes.n;
-    return p->scopes.rows;
+    return rows_of(&or_inert(p)->scopes, n);
 }
 
 /* The sum over all nodes; its name is NULL. */
 gr_profile_row gr_profile_total(const gr_profile *p)
 {
-    return p->total;
+    return or_inert(p)->total;
 }
 
 /* From the beginning of the first node to the end of the last: what is not in ops is recording,
  * planning, updates of parameters, and the caller's own work. */
 double gr_profile_seconds(const gr_profile *p)
 {
+    p = or_inert(p);
     return 1e-9 * (double)(p->ended - p->begun);
 }
 

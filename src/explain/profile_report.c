@@ -122,6 +122,7 @@ static void report(const gr_profile *p, gr__text *t)
  * Returns the length of the whole, as snprintf does; 0 when memory is or was out. */
 size_t gr_profile_text(const gr_profile *p, char *text, size_t size)
 {
+    if (gr__need("gr_profile_text", p, "profile")) return 0;
     gr__text t = {0};
     report(p, &t);
     size_t length = gr__text_copy(&t, text, size);
@@ -242,6 +243,7 @@ static void write_profile(const gr_profile *p, gr__text *t)
  * not be counted). */
 gr_status gr_profile_write(const gr_profile *p, const char *path)
 {
+    if (gr__need("gr_profile_write", p, "profile")) return GR_ERR_ARGUMENT;
     gr__text t = {.failed = p->failed};
     write_profile(p, &t);
     gr_status status = gr__text_save(&t, path);

@@ -27,7 +27,7 @@ enum { LINE = 320, GRAIN = 65536, ANCESTORS = 5 };
  * recorded, what went in, and what led there. A NaN in data that a node reads is reported too. */
 void gr_graph_set_anomaly(gr_graph *g, bool watched)
 {
-    if (gr__is_inert(g)) return;
+    if (gr__lacks_graph(g, "gr_graph_set_anomaly")) return;
     g->anomaly = watched;
     gr__run_watch(g);
 }

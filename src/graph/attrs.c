@@ -199,7 +199,8 @@ void gr_attrs_free(gr_attrs *a)
 /* NULL, or the first thing that could not be set. */
 const char *gr_attrs_error(const gr_attrs *a)
 {
-    return a && a->status ? a->message : NULL;
+    if (!a) return "the attributes are NULL";
+    return a->status ? a->message : NULL;
 }
 
 /* --- setting --- */
@@ -252,7 +253,10 @@ gr_status gr_attrs_set_text(gr_attrs *a, const char *name, const char *text)
 gr_tensor *gr_apply_attrs(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n,
                           const gr_attrs *a)
 {
-    gr_graph *own = g ? g : n > 0 && in[0] ? in[0]->graph : NULL;
+    gr_graph *own = g ? g : n > 0 && in && in[0] ? in[0]->graph : NULL;
+    if (!in && n > 0)
+        return gr__fail_at(own, GR_ERR_ARGUMENT, GR_HERE,
+                           "gr_apply_attrs: the array of inputs is NULL");
     if (!op) return gr__fail_at(own, GR_ERR_ARGUMENT, GR_HERE, "gr_apply_attrs: the op is NULL");
     if (!a) return gr__apply(g, op, in, n, NULL, GR_HERE);
     if (a->status) return gr__fail_at(own, a->status, GR_HERE, "%s", a->message);

@@ -49,7 +49,7 @@ static void save_inputs(const gr_graph *g, const gr__section *s)
  * nets with sublinear memory cost", 2016), for one more forward. */
 void gr_checkpoint_begin(gr_graph *g)
 {
-    if (gr__is_inert(g) || g->status) return;
+    if (gr__lacks_graph(g, "gr_checkpoint_begin") || g->status) return;
     gr__section *s = gr__arena_alloc(&g->nodes, sizeof *s);
     if (!s) {
         gr__fail_at(g, GR_ERR_MEMORY, GR_HERE, "gr_checkpoint_begin: out of memory");
@@ -66,7 +66,7 @@ void gr_checkpoint_begin(gr_graph *g)
 /* Closes the innermost section; without an open one it is an error of the graph. */
 void gr_checkpoint_end(gr_graph *g)
 {
-    if (gr__is_inert(g)) return;
+    if (gr__lacks_graph(g, "gr_checkpoint_end")) return;
     gr__section *s = g->section;
     if (!s && !g->status)
         gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_checkpoint_end: no section is open");

@@ -203,6 +203,7 @@ static gr_graph *usable(gr_tensor *t, const char *name, const void *site)
 gr_status gr_eval(gr_tensor *const *tensors, int n)
 {
     gr_graph *g = NULL;
+    if (gr__need_array("gr_eval", tensors, n, "array of tensors")) return GR_ERR_ARGUMENT;
     for (int i = 0; i < n; i++) {
         gr_graph *own = usable(tensors[i], "gr_eval", GR_HERE);
         if (!own) return tensors[i] && tensors[i]->graph ? tensors[i]->graph->status : GR_ERR_STATE;

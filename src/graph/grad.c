@@ -19,7 +19,9 @@ static const char *unusable(const gr_graph *g, const gr_tensor *t)
 gr_status gr__check_tensors(gr_graph *g, gr_tensor *const *t, int n, const char *what,
                             const char *name, const void *site)
 {
-    for (int i = 0; i < n; i++) {
+    if (!t && n > 0)
+        gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: the array of %ss is NULL", name, what);
+    for (int i = 0; i < n && !g->status; i++) {
         const char *problem = unusable(g, t[i]);
         if (problem)
             gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s %d is %s", name, what, i, problem);
@@ -28,9 +30,8 @@ gr_status gr__check_tensors(gr_graph *g, gr_tensor *const *t, int n, const char 
                         "%s: %s %d is %s; only float32 and float64 have "
                         "derivatives",
                         name, what, i, gr_dtype_name((gr_dtype)t[i]->dtype));
-        if (g->status) return g->status;
     }
-    return GR_OK;
+    return g->status;
 }
 
 /* Whether v[i] is like t[i]: what and that name the two. */
@@ -54,8 +55,10 @@ static gr_status check_alike(gr_graph *g, gr_tensor *const *t, gr_tensor *const 
 static gr_graph *begin(gr_tensor *const *y, int n_y, gr_tensor *const *x, int n_x,
                        gr_tensor **results, int n, const char *name, const void *site)
 {
-    gr_graph *g = n_y > 0 && y[0] ? y[0]->graph : NULL;
-    for (int i = 0; i < n; i++) results[i] = g ? &g->nil : &gr__nil;
+    gr_graph *g = n_y > 0 && y && y[0] ? y[0]->graph : NULL;
+    for (int i = 0; i < n && results; i++) results[i] = g ? &g->nil : &gr__nil;
+    if (g && !results && n > 0)
+        gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: the array of results is NULL", name);
     if (!g) gr__fail(GR_ERR_ARGUMENT, "%s: no output to differentiate", name);
     if (!g || g->status) return NULL;
     if (gr__check_tensors(g, y, n_y, "output", name, site) ||
@@ -75,7 +78,7 @@ static gr_graph *begin(gr_tensor *const *y, int n_y, gr_tensor *const *x, int n_
 
 static gr_status status_of(gr_tensor *const *y, int n_y)
 {
-    return n_y > 0 && y[0] && y[0]->graph ? y[0]->graph->status : GR_ERR_ARGUMENT;
+    return n_y > 0 && y && y[0] && y[0]->graph ? y[0]->graph->status : GR_ERR_ARGUMENT;
 }
 
 /* --- sweeps --- */

@@ -17,6 +17,9 @@ static gr_graph no_graph = {
     .message = "out of memory: the graph could not be allocated",
 };
 
+/* What NULL counts as for calls that ask. */
+static gr_graph null_graph = {.status = GR_ERR_ARGUMENT, .message = "the graph is NULL"};
+
 /* --- lifetime --- */
 
 /* Whether a variable of the environment is set, to something else than 0. */
@@ -89,7 +92,7 @@ static void forget(gr_graph *g)
  * says so. */
 void gr_graph_reset(gr_graph *g)
 {
-    if (g == &no_graph || refused(g, GR_HERE)) return;
+    if (gr__lacks_graph(g, "gr_graph_reset") || refused(g, GR_HERE)) return;
     const bool section = g->section && !g->status, scratch = g->n_scratches && !g->status;
     char open[GR__SCOPE_TEXT];
     const void *site = g->scope->site;
@@ -121,13 +124,13 @@ void gr_graph_free(gr_graph *g)
 
 void gr_graph_set_eager(gr_graph *g, bool eager)
 {
-    if (g != &no_graph) g->eager = eager;
+    if (!gr__lacks_graph(g, "gr_graph_set_eager")) g->eager = eager;
 }
 
 /* Random ops recorded from here on draw from streams 0, 1, 2, ... of this seed. */
 void gr_graph_seed(gr_graph *g, uint64_t seed)
 {
-    if (g == &no_graph) return;
+    if (gr__lacks_graph(g, "gr_graph_seed")) return;
     g->seed = seed;
     g->stream = 0;
 }
@@ -143,6 +146,7 @@ uint64_t gr_next_seed(gr_graph *g)
  * steps since gr_graph_new: what training takes at one time for activations and cotangents. */
 gr_memory gr_graph_memory(const gr_graph *g)
 {
+    if (!g) return (gr_memory){0};
     return (gr_memory){.values = g->pool.bytes_live,
                        .peak = g->pool.bytes_peak,
                        .tape = gr__arena_bytes(&g->nodes) + gr__arena_bytes(&g->tensors)};
@@ -190,13 +194,14 @@ gr_tensor *gr_fail(gr_graph *g, const char *format, ...)
 
 gr_status gr_graph_status(const gr_graph *g)
 {
-    return g->status;
+    return g ? g->status : null_graph.status;
 }
 
 /* NULL while all went well; else the first failure since the reset, with the place in the user's
  * program where the op was recorded and the scopes around it. The text lives until the next call or reset. */
 const char *gr_graph_error(gr_graph *g)
 {
+    if (!g) return null_graph.message;
     if (!g->status) return NULL;
     char place[160];
     bool located = g->error_site != NULL, scoped = *g->error_scope != 0;
@@ -247,51 +252,52 @@ const gr_node *gr_node_of(const gr_tensor *t)
 
 int64_t gr_node_id(const gr_node *node)
 {
-    return node->id;
+    return node ? (int64_t)node->id : -1;
 }
 
 const gr_op *gr_node_op(const gr_node *node)
 {
-    return node->op;
+    return node ? node->op : NULL;
 }
 
 const void *gr_node_attrs(const gr_node *node)
 {
-    return node->attrs;
+    return node ? node->attrs : NULL;
 }
 
 int gr_node_inputs(const gr_node *node)
 {
-    return node->n_in;
+    return node ? node->n_in : 0;
 }
 
 int gr_node_outputs(const gr_node *node)
 {
-    return node->n_out;
+    return node ? node->n_out : 0;
 }
 
 gr_tensor *gr_node_input(const gr_node *node, int i)
 {
-    return i >= 0 && i < node->n_in ? node->in[i] : &gr__nil;
+    return i >= 0 && i < gr_node_inputs(node) ? node->in[i] : &gr__nil;
 }
 
 gr_tensor *gr_node_output(const gr_node *node, int i)
 {
-    return i >= 0 && i < node->n_out ? &node->out[i] : &gr__nil;
+    return i >= 0 && i < gr_node_outputs(node) ? &node->out[i] : &gr__nil;
 }
 
 gr_param *gr_node_param(const gr_node *node)
 {
-    return node->op == &gr__leaf_op ? ((const gr__leaf_attrs *)node->attrs)->param : NULL;
+    return node && node->op == &gr__leaf_op ? ((const gr__leaf_attrs *)node->attrs)->param : NULL;
 }
 
 bool gr_node_is_backward(const gr_node *node)
 {
-    return node->flags & GR__BACKWARD;
+    return node && node->flags & GR__BACKWARD;
 }
 
 unsigned gr_node_flags(const gr_node *node)
 {
+    if (!node) return 0;
     const gr_tensor *y = &node->out[0];
     unsigned flags = 0;
     if (node->flags & GR__BACKWARD) flags |= GR_NODE_BACKWARD;
@@ -305,12 +311,12 @@ unsigned gr_node_flags(const gr_node *node)
 
 const char *gr_node_site(const gr_node *node, char *text, size_t size)
 {
-    return gr__site_text(node->site, text, size);
+    return text ? gr__site_text(node ? node->site : NULL, text, size) : "";
 }
 
 void gr_graph_observe(gr_graph *g, gr_observer *observer, void *user)
 {
-    if (g == &no_graph) return;
+    if (gr__lacks_graph(g, "gr_graph_observe")) return;
     g->observer = observer;
     g->observer_user = user;
     gr__run_watch(g);

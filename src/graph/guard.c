@@ -107,7 +107,7 @@ bool gr__guard_verdict(const gr_node *node, const uint64_t *before)
  * unwritten, writes outside it or changes an input is a sticky error that says so. */
 void gr_graph_set_guarded(gr_graph *g, bool guarded)
 {
-    if (gr__is_inert(g)) return;
+    if (gr__lacks_graph(g, "gr_graph_set_guarded")) return;
     g->guarded = guarded;
     gr__run_watch(g);
 }

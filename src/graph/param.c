@@ -9,6 +9,12 @@ static char no_name[] = "";
 /* Returned where memory is out: inert, never freed. */
 static gr_param no_param = {.name = no_name, .refs = 1};
 
+/* NULL counts as that for calls that ask. */
+static const gr_param *or_inert(const gr_param *p)
+{
+    return p ? p : &no_param;
+}
+
 static size_t bytes_of(const gr_param *p)
 {
     return (size_t)p->numel * gr__dtype_bytes[p->dtype];
@@ -43,6 +49,7 @@ gr_param *gr_param_new(const char *name, gr_dtype dtype, gr_shape shape, const v
 
 gr_param *gr_param_retain(gr_param *p)
 {
+    if (gr__need("gr_param_retain", p, "parameter")) return &no_param;
     if (p != &no_param) __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED);
     return p;
 }
@@ -62,28 +69,29 @@ void gr_param_release(gr_param *p)
 
 const char *gr_param_name(const gr_param *p)
 {
-    return p->name;
+    return or_inert(p)->name;
 }
 
 gr_dtype gr_param_dtype(const gr_param *p)
 {
-    return p->dtype;
+    return or_inert(p)->dtype;
 }
 
 const gr_shape *gr_param_shape(const gr_param *p)
 {
-    return &p->shape;
+    return &or_inert(p)->shape;
 }
 
 const void *gr_param_data(const gr_param *p)
 {
-    return p->data;
+    return or_inert(p)->data;
 }
 
 /* The values, to be changed by the caller. What was recorded with the old ones and is not computed
  * yet can no longer be, and says so. NULL for an inert parameter. */
 void *gr_param_write(gr_param *p)
 {
+    if (gr__need("gr_param_write", p, "parameter")) return NULL;
     if (p->data) p->version++;
     return p->data;
 }
@@ -92,23 +100,25 @@ void *gr_param_write(gr_param *p)
  * was last cleared. */
 const void *gr_param_grad(const gr_param *p)
 {
-    return p->has_grad ? p->grad : NULL;
+    return p && p->has_grad ? p->grad : NULL;
 }
 
 void gr_param_clear_grad(gr_param *p)
 {
+    if (gr__need("gr_param_clear_grad", p, "parameter")) return;
     p->has_grad = false;
     if (p->by_rows) gr__rows_clear(p);
 }
 
 void gr_param_freeze(gr_param *p, bool frozen)
 {
+    if (gr__need("gr_param_freeze", p, "parameter")) return;
     if (p != &no_param) p->frozen = frozen;
 }
 
 bool gr_param_frozen(const gr_param *p)
 {
-    return p->frozen;
+    return or_inert(p)->frozen;
 }
 
 /* --- state written by the graph --- */
@@ -127,8 +137,12 @@ static bool can_assign(gr_graph *g, const gr_param *p, const gr_tensor *y, const
  * once. y has p's shape and dtype. A reset before that forgets it. */
 void gr_assign(gr_param *p, gr_tensor *y)
 {
-    if (!p || gr__is_nil(y)) return;
+    if (gr__need("gr_assign", y, "value") || gr__is_nil(y)) return;
     gr_graph *g = y->graph;
+    if (!p) {
+        gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_assign: the parameter is NULL");
+        return;
+    }
     if (gr__is_stale(y)) {
         gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_assign: the value is stale");
         return;
@@ -151,7 +165,7 @@ void gr_assign(gr_param *p, gr_tensor *y)
 /* Computes what was assigned since the last commit and writes it. Nothing is written on failure. */
 gr_status gr_commit(gr_graph *g)
 {
-    if (g->status) return g->status;
+    if (gr__lacks_graph(g, "gr_commit") || g->status) return gr_graph_status(g);
     for (int i = 0; i < g->n_assigns; i++)
         if (!gr_data(g->assigns[i].value)) return g->status;
     for (int i = 0; i < g->n_assigns; i++) {

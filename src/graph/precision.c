@@ -10,7 +10,7 @@
  * precision; else the graph is in error. */
 void gr_graph_set_precision(gr_graph *g, gr_precision p)
 {
-    if (gr__is_inert(g) || p == (gr_precision)g->precision) return;
+    if (gr__lacks_graph(g, "gr_graph_set_precision") || p == (gr_precision)g->precision) return;
     if (p != GR_PRECISION_FLOAT32 && p != GR_PRECISION_BFLOAT16)
         gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_graph_set_precision: no precision %d", (int)p);
     else if (g->last)

@@ -9,6 +9,7 @@
 
 bool gr_infer_fail(gr_infer *c, const char *format, ...)
 {
+    if (gr__need("gr_infer_fail", c, "rule's argument")) return false;
     va_list args;
     va_start(args, format);
     vsnprintf(c->message, 400, format, args);
@@ -20,7 +21,7 @@ const char *gr_infer_shape(gr_infer *c, int input)
 {
     static _Thread_local char text[8][GR_SHAPE_TEXT];
     static _Thread_local unsigned next;
-    if (input < 0 || input >= c->n_in) return "[?]";
+    if (!c || input < 0 || input >= c->n_in) return "[?]";
     return gr_shape_text(c->in[input]->shape, text[next++ % 8]);
 }
 
@@ -414,10 +415,13 @@ gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape
 }
 
 /* gr_op_find gives NULL for a name that there is not. */
-static gr_tensor *without_op(gr_graph *g, gr_tensor *const *in, int n, const void *site)
+static gr_tensor *without(const gr_op *op, gr_graph *g, gr_tensor *const *in, int n,
+                          const void *site)
 {
     const char *problem = NULL;
-    g = common_graph(g, in, n, &problem);
+    if (op)
+        return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: the array of inputs is NULL", op->name);
+    g = common_graph(g, in, in ? n : 0, &problem);
     return gr__fail_at(g, GR_ERR_ARGUMENT, site, "gr_apply: the op is NULL");
 }
 
@@ -428,7 +432,7 @@ static gr_tensor *without_op(gr_graph *g, gr_tensor *const *in, int n, const voi
  * that the op's rule refuses, memory. */
 gr_tensor *gr_apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs)
 {
-    if (!op) return without_op(g, in, n, GR_HERE);
+    if (!op || (!in && n > 0)) return without(op, g, in, n, GR_HERE);
     return gr__apply(g, op, in, n, attrs, GR_HERE);
 }
 

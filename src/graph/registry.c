@@ -23,7 +23,7 @@ const gr_op *gr_op_at(int index)
 
 const gr_op *gr_op_find(const char *name)
 {
-    for (int f = 0; gr__families[f]; f++)
+    for (int f = 0; name && gr__families[f]; f++)
         for (int i = 0; gr__families[f][i]; i++)
             if (strcmp(gr__families[f][i]->name, name) == 0) return gr__families[f][i];
     return NULL;
@@ -43,6 +43,7 @@ static bool takes_floats(const gr_op *op)
  * and some sample of it has a floating input. Not so for an op that is constant by decree. */
 bool gr_op_differentiable(const gr_op *op)
 {
+    if (!op) return false;
     bool rule = op->vjp || op->backward[GR_F64] || op->define;
     return rule && !(op->flags & GR_OP_CONSTANT) && takes_floats(op);
 }
@@ -77,6 +78,7 @@ static void list_values(const gr_field *f, char *text, size_t size)
 /* What such a field takes, in words: "2 of int", "one of mean, sum, none". Gives text. */
 const char *gr_field_text(const gr_field *f, char *text, size_t size)
 {
+    if (!f || !text) return "?";
     const char *type = gr_field_type_name(f->type);
     switch (f->type) {
     case GR_FIELD_ENUM:

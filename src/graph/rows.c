@@ -108,6 +108,7 @@ void gr__rows_forget(gr_param *p)
  * one in each graph, of less than half of its rows. */
 const int64_t *gr_param_grad_rows(const gr_param *p, int64_t *n)
 {
-    *n = p->has_grad && p->by_rows ? p->n_rows : 0;
-    return p->has_grad && p->by_rows ? p->rows : NULL;
+    const bool known = p && p->has_grad && p->by_rows;
+    if (n) *n = known ? p->n_rows : 0;
+    return known && n ? p->rows : NULL;
 }

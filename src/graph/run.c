@@ -16,6 +16,7 @@ typedef struct running {
 
 void *gr_exec_scratch(gr_exec *e, size_t bytes)
 {
+    if (gr__need("gr_exec_scratch", e, "kernel's argument")) return NULL;
     running *r = e->internal;
     gr__buffer *b = gr__pool_get(&r->node->out[0].graph->pool, bytes);
     if (!b) return NULL;
@@ -36,6 +37,7 @@ static void free_scratch(running *r)
 /* For kernels: reports a value that cannot be used, such as an index out of range. */
 gr_status gr_exec_fail(gr_exec *e, const char *format, ...)
 {
+    if (gr__need("gr_exec_fail", e, "kernel's argument")) return GR_ERR_ARGUMENT;
     running *r = e->internal;
     char message[400];
     va_list args;

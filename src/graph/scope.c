@@ -13,7 +13,7 @@ const char *gr__scope_text(const gr__scope *scope, char *text, size_t size)
     size_t length = 0;
     for (const gr__scope *s = scope; s && s->parent; s = s->parent)
         length += strlen(s->name) + (s->parent->parent ? 1 : 0);
-    if (size == 0) return text;
+    if (!text || size == 0) return text ? text : "";
     text[length < size ? length : size - 1] = 0;
     for (const gr__scope *s = scope; s && s->parent; s = s->parent) {
         for (size_t n = strlen(s->name); n-- > 0;)
@@ -35,7 +35,7 @@ const gr__scope *gr__scope_of(const gr_node *node)
  * node that it differentiates. Returns text. */
 const char *gr_node_scope(const gr_node *node, char *text, size_t size)
 {
-    return gr__scope_text(gr__scope_of(node), text, size);
+    return gr__scope_text(node ? gr__scope_of(node) : NULL, text, size);
 }
 
 /* --- named scopes --- */
@@ -73,7 +73,7 @@ static gr__scope *new_scope(gr_graph *g, const char *name, const void *site)
  * tables name it. Scopes nest. The name is copied; without one the graph is in error. */
 void gr_scope_begin(gr_graph *g, const char *name)
 {
-    if (gr__is_inert(g)) return;
+    if (gr__lacks_graph(g, "gr_scope_begin")) return;
     gr__scope *s = g->lost_scopes ? NULL : new_scope(g, name, GR_HERE);
     if (s) g->scope = s;
     else g->lost_scopes++;
@@ -88,7 +88,7 @@ static void end_scope(gr_graph *g)
 /* Ends the innermost scope; without an open one it is an error of the graph. */
 void gr_scope_end(gr_graph *g)
 {
-    if (gr__is_inert(g)) return;
+    if (gr__lacks_graph(g, "gr_scope_end")) return;
     if (g->scope != &g->root || g->lost_scopes) end_scope(g);
     else gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_scope_end: no scope is open");
 }
@@ -97,7 +97,7 @@ void gr_scope_end(gr_graph *g)
  * graph, and ends nothing. */
 void gr_scope_end_named(gr_graph *g, const char *name)
 {
-    if (gr__is_inert(g)) return;
+    if (gr__lacks_graph(g, "gr_scope_end_named")) return;
     if (g->lost_scopes || (g->scope != &g->root && name && strcmp(g->scope->name, name) == 0))
         end_scope(g);
     else if (g->scope == &g->root)
@@ -113,13 +113,13 @@ void gr_scope_end_named(gr_graph *g, const char *name)
 
 void gr_no_grad_begin(gr_graph *g)
 {
-    if (!gr__is_inert(g)) g->no_grad_depth++;
+    if (!gr__lacks_graph(g, "gr_no_grad_begin")) g->no_grad_depth++;
 }
 
 /* Closes the innermost no-grad scope; without an open one it is an error of the graph. */
 void gr_no_grad_end(gr_graph *g)
 {
-    if (gr__is_inert(g)) return;
+    if (gr__lacks_graph(g, "gr_no_grad_end")) return;
     if (g->no_grad_depth == 0)
         gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_no_grad_end: no scope is open");
     else g->no_grad_depth--;

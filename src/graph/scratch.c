@@ -71,7 +71,7 @@ static bool at_rest(gr_graph *g, const char *name, const void *site)
  * loops that run long without a reset. Scratches nest, eight deep. */
 void gr_scratch_begin(gr_graph *g)
 {
-    if (gr__is_inert(g) || !at_rest(g, "gr_scratch_begin", GR_HERE)) return;
+    if (gr__lacks_graph(g, "gr_scratch_begin") || !at_rest(g, "gr_scratch_begin", GR_HERE)) return;
     if (g->n_scratches == GR__SCRATCHES) {
         g->refused_scratches++;
         gr__fail_at(g, GR_ERR_STATE, GR_HERE, "gr_scratch_begin: more than %d scratches are open",
@@ -253,6 +253,14 @@ static gr_status end(gr_graph *g, gr_tensor **keep, int n, bool again, const cha
     return g->status;
 }
 
+/* How many tensors keep has: none where it is NULL, then an error of the graph. */
+static int count_kept(gr_graph *g, gr_tensor **keep, int n, const char *name, const void *site)
+{
+    if (keep || n <= 0) return n;
+    gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: the array of kept tensors is NULL", name);
+    return 0;
+}
+
 static bool may_end(gr_graph *g, gr_tensor **keep, int n, const char *name, const void *site)
 {
     if (!at_rest(g, name, site)) return false;
@@ -272,7 +280,8 @@ static bool may_end(gr_graph *g, gr_tensor **keep, int n, const char *name, cons
  * status. */
 gr_status gr_scratch_end(gr_graph *g, gr_tensor **keep, int n)
 {
-    if (gr__is_inert(g)) return GR_ERR_MEMORY;
+    if (gr__lacks_graph(g, "gr_scratch_end")) return gr_graph_status(g);
+    n = count_kept(g, keep, n, "gr_scratch_end", GR_HERE);
     if (!may_end(g, keep, n, "gr_scratch_end", GR_HERE)) return g->status;
     return end(g, keep, n, false, "gr_scratch_end", GR_HERE);
 }
@@ -281,7 +290,8 @@ gr_status gr_scratch_end(gr_graph *g, gr_tensor **keep, int n)
  * from one turn to the next then takes the memory of two turns, however long it runs. */
 gr_status gr_scratch_next(gr_graph *g, gr_tensor **keep, int n)
 {
-    if (gr__is_inert(g)) return GR_ERR_MEMORY;
+    if (gr__lacks_graph(g, "gr_scratch_next")) return gr_graph_status(g);
+    n = count_kept(g, keep, n, "gr_scratch_next", GR_HERE);
     if (!may_end(g, keep, n, "gr_scratch_next", GR_HERE)) return g->status;
     return end(g, keep, n, true, "gr_scratch_next", GR_HERE);
 }

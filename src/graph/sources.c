@@ -10,6 +10,7 @@ static gr_tensor *data_leaf(gr_graph *g, gr_dtype dtype, const gr_shape *shape, 
                             const char *name, const void *site)
 {
     char text[GR_SHAPE_TEXT];
+    if (gr__need(name, g, "graph")) return &gr__nil;
     if (!data && gr__shape_valid(shape) && gr_shape_numel(shape) > 0)
         return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: data is NULL for a tensor of %s", name,
                            gr_shape_text(shape, text));
@@ -41,6 +42,7 @@ gr_tensor *gr_borrow(gr_graph *g, gr_dtype dtype, gr_shape shape, const void *da
 gr_tensor *gr__fill(gr_graph *g, gr_dtype dtype, const gr_shape *shape, double value,
                     const void *site)
 {
+    if (gr__need("fill", g, "graph")) return &gr__nil;
     gr_tensor *t = gr__leaf(g, &gr__fill_op, dtype, shape, &value, sizeof value, site);
     if (gr__is_nil(t)) return t;
     gr__set_scalar(&t->scalar, dtype, value);
@@ -161,7 +163,7 @@ static void remember(gr_graph *g, gr__use *use, gr_param *p, gr_tensor *t)
 
 static bool usable_param(gr_graph *g, const gr_param *p, const char *name, const void *site)
 {
-    if (g->status) return false;
+    if (gr__need(name, g, "graph") || g->status) return false;
     if (!p || !p->data) {
         gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: the parameter is %s", name,
                     p ? "inert: its creation failed" : "NULL");
@@ -178,7 +180,7 @@ static bool usable_param(gr_graph *g, const gr_param *p, const char *name, const
  * until the parameter changes. gr_backward adds its gradient into the parameter. */
 gr_tensor *gr_use(gr_graph *g, gr_param *p)
 {
-    if (!usable_param(g, p, "gr_use", GR_HERE)) return &g->nil;
+    if (!usable_param(g, p, "gr_use", GR_HERE)) return g ? &g->nil : &gr__nil;
     gr__use *use = &g->uses[slot_of(g, p)];
     gr_tensor *known = use->param && use->generation == g->generation ? use->tensor : NULL;
     if (known) {
@@ -197,7 +199,9 @@ gr_tensor *gr_use(gr_graph *g, gr_param *p)
 gr_tensor *gr_bind(gr_graph *g, gr_param *p, gr_tensor *t)
 {
     char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
-    if (!usable_param(g, p, "gr_bind", GR_HERE) || gr__is_nil(t)) return &g->nil;
+    if (!usable_param(g, p, "gr_bind", GR_HERE)) return g ? &g->nil : &gr__nil;
+    if (!t) return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_bind: the tensor is NULL");
+    if (gr__is_nil(t)) return &g->nil;
     if (t->graph != g || gr__is_stale(t))
         return gr__fail_at(g, GR_ERR_ARGUMENT, GR_HERE, "gr_bind: the tensor is not of this graph");
     if (g->n_scratches && t->node->id >= g->scratches[0].first_id)

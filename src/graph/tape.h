@@ -238,6 +238,12 @@ static inline bool gr__is_inert(const gr_graph *g)
     return !g || !g->generation;
 }
 
+/* The same for a call that does something to a graph: of NULL it says so. */
+static inline bool gr__lacks_graph(const gr_graph *g, const char *call)
+{
+    return gr__need(call, g, "graph") || gr__is_inert(g);
+}
+
 static inline bool gr__is_nil(const gr_tensor *t)
 {
     return !t || !t->graph || t == &t->graph->nil;

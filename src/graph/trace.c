@@ -52,7 +52,7 @@ bool gr__run_traced(gr_node *node, bool (*run)(gr_node *))
  * second time; NULL: no longer. It may ask about the node, not record. */
 void gr_graph_trace(gr_graph *g, gr_tracer *tracer, void *user)
 {
-    if (gr__is_inert(g)) return;
+    if (gr__lacks_graph(g, "gr_graph_trace")) return;
     g->tracer = tracer;
     g->tracer_user = user;
     gr__run_watch(g);
@@ -71,6 +71,7 @@ static void describe(gr_value *v, const gr_tensor *t)
  * element-wise ops one per element, whatever the function, for views none. NaN: not known. */
 double gr_node_flops(const gr_node *node)
 {
+    if (!node) return NAN;
     const gr_op *op = node->op;
     if (op->view || node->n_in == 0) return 0;
     if (!op->flops)

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static gr_status check_model(const gr_model *m)
+static gr_status check_model(const gr_model *m, const char *call)
 {
+    if (gr__need(call, m, "model")) return GR_ERR_ARGUMENT;
     if (!gr_model_status(m)) return GR_OK;
     return gr__fail(GR_ERR_STATE, "the model is in error: %s", gr_model_error(m));
 }
@@ -34,7 +35,7 @@ static gr_array array_of(gr_model *m, int i)
  * of gr_safetensors_write. */
 gr_status gr_save(gr_model *m, const char *path, const char *const *metadata)
 {
-    gr_status status = check_model(m);
+    gr_status status = check_model(m, "gr_save");
     if (status) return status;
     int n = gr_model_states(m);
     gr_array *arrays = gr__alloc((size_t)n * sizeof *arrays);
@@ -244,7 +245,7 @@ gr_status gr_load_with(gr_model *m, const char *path, gr_load_options o, gr_load
     gr_safetensors *f;
     if (!report) report = &own;
     *report = (gr_load_report){0};
-    gr_status status = check_model(m);
+    gr_status status = check_model(m, "gr_load");
     if (!status) status = check_names(m);
     if (!status) status = gr__safetensors_read(path, &f);
     if (status) return status;

@@ -125,6 +125,10 @@ gr_status gr_npy_read(const char *path, gr_dtype *dtype, gr_shape *shape, void *
 {
     void *content;
     size_t bytes;
+    if (gr__need("npy", dtype, "place for the dtype") ||
+        gr__need("npy", shape, "place for the shape") ||
+        gr__need("npy", data, "place for the data"))
+        return GR_ERR_ARGUMENT;
     *data = NULL;
     gr_status status = gr__file_load(path, &content, &bytes);
     if (status) return status;
@@ -171,9 +175,11 @@ void gr__npy_format(gr__text *out, gr_dtype dtype, const gr_shape *shape, const 
 gr_status gr_npy_write(const char *path, gr_dtype dtype, const gr_shape *shape, const void *data)
 {
     char text[GR_SHAPE_TEXT];
+    if (gr__need("npy", path, "path") || gr__need("npy", shape, "shape")) return GR_ERR_ARGUMENT;
     if ((unsigned)dtype >= GR_DTYPES || !gr__shape_valid(shape))
         return gr__fail(GR_ERR_ARGUMENT, "%s: cannot write an array %s of dtype %d", path,
                         gr_shape_text(shape, text), (int)dtype);
+    if (gr__need_array(path, data, gr_shape_numel(shape), "array")) return GR_ERR_ARGUMENT;
     gr__text out = {0};
     gr__npy_format(&out, dtype, shape, data);
     gr_status status = out.failed ? GR_ERR_MEMORY : gr__file_save(path, out.data, out.len);

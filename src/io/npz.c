@@ -107,20 +107,20 @@ void gr_npz_close(gr_npz *file)
 /* Number of arrays. */
 int gr_npz_count(const gr_npz *file)
 {
-    return file->n;
+    return file ? file->n : 0;
 }
 
 /* Array i in the order of the file; NULL when there is none. Its dtype is spelled as in safetensors,
  * its data are row-major and aligned. It belongs to the file. */
 const gr_array *gr_npz_at(const gr_npz *file, int i)
 {
-    return i >= 0 && i < file->n ? &file->arrays[i] : NULL;
+    return file && i >= 0 && i < file->n ? &file->arrays[i] : NULL;
 }
 
 /* The array of that name (without .npy); NULL when there is none. */
 const gr_array *gr_npz_find(const gr_npz *file, const char *name)
 {
-    for (int i = 0; i < file->n; i++)
+    for (int i = 0; file && name && i < file->n; i++)
         if (!strcmp(file->arrays[i].name, name)) return &file->arrays[i];
     return NULL;
 }
@@ -166,7 +166,7 @@ static gr_status add_array(gr__zip_writer *w, const gr_array *a)
 gr_status gr_npz_write(const char *path, const gr_array *arrays, int n, bool compress)
 {
     gr__zip_writer w = {.compress = compress};
-    gr_status status = GR_OK;
+    gr_status status = gr__need_array("npz", arrays, n, "list of arrays");
     for (int i = 0; i < n && !status; i++) status = check_array(arrays, i);
     for (int i = 0; i < n && !status; i++) status = add_array(&w, &arrays[i]);
     if (!status) status = gr__zip_save(&w, path);

@@ -339,20 +339,21 @@ void gr_safetensors_close(gr_safetensors *file)
 /* Number of arrays. */
 int gr_safetensors_count(const gr_safetensors *file)
 {
-    return (int)file->entries.n;
+    return file ? (int)file->entries.n : 0;
 }
 
 /* Array i in the order of the data, 0 <= i < count; NULL beyond. Its data may lie at any address:
  * copy it, or check the alignment, before reading it as numbers. */
 const gr_array *gr_safetensors_at(const gr_safetensors *file, int i)
 {
-    if (i < 0 || (size_t)i >= file->entries.n) return NULL;
+    if (!file || i < 0 || (size_t)i >= file->entries.n) return NULL;
     return &((const entry *)file->by_place[i])->array;
 }
 
 /* The array of that name, or NULL. */
 const gr_array *gr_safetensors_find(const gr_safetensors *file, const char *name)
 {
+    if (!file || !name) return NULL;
     const entry *e = find_name(file->by_name, file->entries.n, name);
     return e ? &e->array : NULL;
 }
@@ -360,6 +361,7 @@ const gr_array *gr_safetensors_find(const gr_safetensors *file, const char *name
 /* The value of a key of the metadata, or NULL. */
 const char *gr_safetensors_metadata(const gr_safetensors *file, const char *key)
 {
+    if (!file || !key) return NULL;
     const pair *p = find_name(file->by_key, file->metadata.n, key);
     return p ? p->value : NULL;
 }

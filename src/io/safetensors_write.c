@@ -139,7 +139,8 @@ static gr_status save(const char *path, const gr__text *header, const void *cons
 gr_status gr_safetensors_write(const char *path, const gr_array *arrays, int n,
                                const char *const *metadata)
 {
-    gr_status status = check_metadata(metadata);
+    gr_status status = gr__need_array("safetensors", arrays, n, "list of arrays");
+    if (!status) status = check_metadata(metadata);
     for (int i = 0; i < n && !status; i++) status = check_array(&arrays[i]);
     if (status) return status;
     const void **sorted = gr__alloc((size_t)(n < 0 ? 0 : n) * sizeof *sorted);

@@ -51,6 +51,8 @@ static gr_status collect(void *user, const char *name, gr_dtype dtype, const gr_
 gr_status gr_save_states(gr_states_fn *show, void *object, const char *path, const char *kind)
 {
     arrays a = {0};
+    if (gr__need("gr_save_states", show, "function") || gr__need("gr_save_states", kind, "kind"))
+        return GR_ERR_ARGUMENT;
     gr_status status = show(object, collect, &a);
     if (!status)
         status = gr_safetensors_write(path, a.at, a.n, (const char *[]){"gradus", kind, NULL});
@@ -118,6 +120,8 @@ static gr_status verdict(loading *l, const char *path, const char *kind)
 gr_status gr_load_states(gr_states_fn *show, void *object, const char *path, const char *kind)
 {
     gr_safetensors *file;
+    if (gr__need("gr_load_states", show, "function") || gr__need("gr_load_states", kind, "kind"))
+        return GR_ERR_ARGUMENT;
     gr_status status = gr__safetensors_read(path, &file);
     if (status) return status;
     loading l = {.file = file};

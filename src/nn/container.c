@@ -2,6 +2,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
 
+static gr_module *add_all(gr_module *self, gr_module *const *modules, int n)
+{
+    if (n > 0 && !modules)
+        gr_model_fail(self->model, "%s: the array of modules is NULL", self->type);
+    for (int i = 0; i < n && modules; i++) gr_module_add(self, NULL, modules[i]);
+    return self;
+}
+
 /* --- sequential --- */
 
 static gr_tensor *sequential_forward(gr_module *self, gr_tensor *x)
@@ -16,8 +24,7 @@ static gr_tensor *sequential_forward(gr_module *self, gr_tensor *x)
 gr_module *gr_sequential(gr_model *m, gr_module *const *modules, int n)
 {
     gr_module *self = gr_module_new(m, "sequential", sequential_forward, 0);
-    for (int i = 0; i < n; i++) gr_module_add(self, NULL, modules[i]);
-    return self;
+    return add_all(self, modules, n);
 }
 
 /* --- residual --- */
@@ -81,6 +88,5 @@ gr_module *gr_parallel(gr_model *m, int axis, gr_module *const *modules, int n)
     p->axis = axis;
     if (n < 1 || n > MOST_BRANCHES)
         gr_model_fail(m, "parallel: expected 1 to %d modules, got %d", MOST_BRANCHES, n);
-    for (int i = 0; i < n && n <= MOST_BRANCHES; i++) gr_module_add(self, NULL, modules[i]);
-    return self;
+    return n > MOST_BRANCHES ? self : add_all(self, modules, n);
 }

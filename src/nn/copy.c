@@ -178,6 +178,7 @@ static gr_model *copy_model(const gr_model *m, gr_dtype dtype)
 {
     gr_model *copy = gr_model_new();
     if (copy->status) return copy;
+    m = gr__model_or_null(m);
     copy->training = m->training;
     copy->seed = m->seed;
     copy->dtype = dtype == GR_DTYPES ? m->dtype : dtype;
@@ -213,6 +214,7 @@ gr_model *gr_model_convert(const gr_model *m, gr_dtype dtype)
  * model owns stays shared. */
 gr_module *gr_module_copy(gr_module *module)
 {
+    if (gr__need("gr_module_copy", module, "module")) return &gr__null_model.nil;
     gr_model *m = module->model;
     if (!module->state || m->status) return &m->nil;
     gr_module *copy = copy_into(m, &(source){m, module, m->last, GR_DTYPES});

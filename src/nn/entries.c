@@ -68,12 +68,18 @@ static gr_param *add_new(gr_module *module, gr__kind kind, const char *name, gr_
     }
     if (!problem && gr__is_float(dtype)) gr__init_fill(p, init, stream, &problem);
     if (!problem && gr__entry_add(module, kind, name, p)) return p;
-    if (problem) {
-        gr_param_release(p);
+    if (problem) gr_param_release(p);
+    p = gr_param_new(name, GR_DTYPES, shape, NULL); /* inert */
+    if (problem)
         gr__model_fail(m, status, "%s: %s '%s': %s", module->type,
                        kind == GR__PARAM ? "parameter" : "buffer", name ? name : "", problem);
-    }
-    return gr_param_new(name, GR_DTYPES, shape, NULL); /* inert */
+    return p;
+}
+
+/* The module, for NULL the inert one. */
+static gr_module *given(gr_module *module, const char *call)
+{
+    return gr__need(call, module, "module") ? &gr__null_model.nil : module;
 }
 
 /* Adds a parameter of the model's dtype to a module.
@@ -85,6 +91,7 @@ static gr_param *add_new(gr_module *module, gr__kind kind, const char *name, gr_
  * parameter, with the model in error. */
 gr_param *gr_module_param(gr_module *module, const char *name, gr_shape shape, gr_init init)
 {
+    module = given(module, "gr_module_param");
     return add_new(module, GR__PARAM, name, module->model->dtype, shape, init);
 }
 
@@ -101,6 +108,7 @@ gr_param *gr__module_buffer(gr_module *module, gr__kind kind, const char *name, 
  * gr_module_param. */
 gr_param *gr_module_buffer(gr_module *module, const char *name, gr_shape shape, gr_init init)
 {
+    module = given(module, "gr_module_buffer");
     return gr__module_buffer(module, GR__BUFFER, name, module->model->dtype, shape, init);
 }
 
@@ -108,6 +116,7 @@ gr_param *gr_module_buffer(gr_module *module, const char *name, gr_shape shape, 
 gr_param *gr_module_unsaved_buffer(gr_module *module, const char *name, gr_shape shape,
                                    gr_init init)
 {
+    module = given(module, "gr_module_unsaved_buffer");
     return gr__module_buffer(module, GR__UNSAVED, name, module->model->dtype, shape, init);
 }
 
@@ -123,6 +132,7 @@ static bool owns(const gr_model *m, const gr_param *p)
  * the parameter as its own. */
 void gr_module_share(gr_module *module, const char *name, gr_param *p)
 {
+    if (gr__need("gr_module_share", module, "module")) return;
     if (!module->state || module->model->status) return;
     const char *problem = NULL;
     if (!p || !owns(module->model, p)) problem = "it is no parameter of this model";
@@ -138,14 +148,14 @@ void gr_module_share(gr_module *module, const char *name, gr_param *p)
 static int count(const gr_model *m, gr__kind from, gr__kind to)
 {
     int n = 0;
-    for (int kind = from; kind <= (int)to; kind++) n += m->entries[kind].n;
+    for (int kind = from; m && kind <= (int)to; kind++) n += m->entries[kind].n;
     return n;
 }
 
 /* Entry i of the kinds `from` to `to`; NULL when out of range. */
 static gr__entry *entry(const gr_model *m, gr__kind from, gr__kind to, int i)
 {
-    for (int kind = from; kind <= (int)to && i >= 0; kind++) {
+    for (int kind = from; m && kind <= (int)to && i >= 0; kind++) {
         if (i < m->entries[kind].n) return &m->entries[kind].at[i];
         i -= m->entries[kind].n;
     }
@@ -165,7 +175,7 @@ static const char *name_of(gr_model *m, const gr__entry *e)
 
 int gr_model_params(const gr_model *m)
 {
-    return m->entries[GR__PARAM].n;
+    return count(m, GR__PARAM, GR__PARAM);
 }
 
 /* Parameter i in order of creation; NULL when out of range. Belongs to the model. */
@@ -184,13 +194,13 @@ const char *gr_model_param_name(gr_model *m, int i)
 
 int gr_model_buffers(const gr_model *m)
 {
-    return m->entries[GR__BUFFER].n + m->entries[GR__UNSAVED].n;
+    return count(m, GR__BUFFER, GR__BUFFER) + count(m, GR__UNSAVED, GR__UNSAVED);
 }
 
 /* Buffer i, those that are saved first; NULL when out of range. */
 gr_param *gr_model_buffer(const gr_model *m, int i)
 {
-    const int saved = m->entries[GR__BUFFER].n;
+    const int saved = count(m, GR__BUFFER, GR__BUFFER);
     if (i < saved) return param_of(entry(m, GR__BUFFER, GR__BUFFER, i));
     return param_of(entry(m, GR__UNSAVED, GR__UNSAVED, i - saved));
 }
@@ -213,7 +223,7 @@ const char *gr_model_state_name(gr_model *m, int i)
 
 gr_param *gr_model_find(gr_model *m, const char *name)
 {
-    if (!name || !gr__model_settle(m)) return NULL;
+    if (!m || !name || !gr__model_settle(m)) return NULL;
     for (int i = 0, n = count(m, GR__PARAM, GR__UNSAVED); i < n; i++) {
         const gr__entry *e = entry(m, GR__PARAM, GR__UNSAVED, i);
         if (!strcmp(e->name, name)) return e->param;
@@ -226,7 +236,7 @@ gr_param *gr_model_find(gr_model *m, const char *name)
 static int64_t numel(const gr_model *m, const gr_module *root)
 {
     int64_t n = 0;
-    for (int i = 0; i < m->entries[GR__PARAM].n; i++) {
+    for (int i = 0; m && i < m->entries[GR__PARAM].n; i++) {
         const gr__entry *e = &m->entries[GR__PARAM].at[i];
         if (!root || gr__module_within(root, e->owner))
             n += gr_shape_numel(gr_param_shape(e->param));
@@ -242,13 +252,14 @@ int64_t gr_model_numel(const gr_model *m)
 /* A shared parameter counts where it was made. */
 int64_t gr_module_numel(const gr_module *module)
 {
-    return module->state ? numel(module->model, module) : 0;
+    return module && module->state ? numel(module->model, module) : 0;
 }
 
 /* A frozen parameter gets no gradient, so that no optimizer changes it; false makes it trainable
  * again. Buffers are never trained. */
 void gr_module_freeze(gr_module *module, bool frozen)
 {
+    if (gr__need("gr_module_freeze", module, "module")) return;
     const gr__entries *params = &module->model->entries[GR__PARAM];
     for (int i = 0; i < params->n && module->state; i++)
         if (gr__module_within(module, params->at[i].owner))

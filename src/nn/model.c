@@ -11,6 +11,12 @@ gr_model gr__no_model = {
     .message = "out of memory: the model could not be allocated",
 };
 
+gr_model gr__null_model = {
+    .nil = {.model = &gr__null_model, .type = "inert", .path = ""},
+    .status = GR_ERR_ARGUMENT,
+    .message = "the model is NULL",
+};
+
 /* --- lifetime --- */
 
 /* Returns an empty model: float32, training, seed 0. To be freed with gr_model_free, after the
@@ -38,7 +44,7 @@ static void release_entries(gr__entries *list)
  * holds one keeps it alive); NULL is fine. */
 void gr_model_free(gr_model *m)
 {
-    if (!m || m == &gr__no_model) return;
+    if (!gr__model_real(m)) return;
     for (int kind = 0; kind < GR__KINDS; kind++) release_entries(&m->entries[kind]);
     for (gr_module *module = m->first; module; module = module->next) gr__free(module->path);
     gr__arena_release(&m->arena);
@@ -50,6 +56,7 @@ void gr_model_free(gr_model *m)
 static gr_status fail_with(gr_model *m, gr_status status, const char *format, va_list args)
 {
     char message[sizeof m->message];
+    if (m == &gr__null_model) return gr__fail(m->status, "%s", m->message);
     vsnprintf(message, sizeof message, format, args);
     if (!m->status) {
         m->status = status;
@@ -71,6 +78,7 @@ gr_status gr__model_fail(gr_model *m, gr_status status, const char *format, ...)
  * GR_ERR_ARGUMENT. */
 gr_status gr_model_fail(gr_model *m, const char *format, ...)
 {
+    if (gr__need("gr_model_fail", m, "model")) return GR_ERR_ARGUMENT;
     va_list args;
     va_start(args, format);
     gr_status status = fail_with(m, GR_ERR_ARGUMENT, format, args);
@@ -80,7 +88,7 @@ gr_status gr_model_fail(gr_model *m, const char *format, ...)
 
 void *gr__model_alloc(gr_model *m, size_t bytes)
 {
-    void *memory = m == &gr__no_model ? NULL : gr__arena_alloc(&m->arena, bytes);
+    void *memory = gr__model_real(m) ? gr__arena_alloc(&m->arena, bytes) : NULL;
     if (memory) memset(memory, 0, bytes);
     else gr__model_fail(m, GR_ERR_MEMORY, "out of memory while the model was built");
     return memory;
@@ -98,12 +106,13 @@ char *gr__model_strdup(gr_model *m, const char *text)
  * at, but its modules refuse to run. */
 const char *gr_model_error(const gr_model *m)
 {
+    m = gr__model_or_null(m);
     return m->status ? m->message : NULL;
 }
 
 gr_status gr_model_status(const gr_model *m)
 {
-    return m->status;
+    return gr__model_or_null(m)->status;
 }
 
 /* --- settings --- */
@@ -111,35 +120,37 @@ gr_status gr_model_status(const gr_model *m)
 /* The initial values of a parameter depend on this seed and the parameter's number alone. */
 void gr_model_seed(gr_model *m, uint64_t seed)
 {
-    if (m != &gr__no_model) m->seed = seed;
+    if (!gr__need("gr_model_seed", m, "model") && gr__model_real(m)) m->seed = seed;
 }
 
 /* float32 or float64, for the parameters created from here on. */
 void gr_model_dtype(gr_model *m, gr_dtype dtype)
 {
+    if (gr__need("gr_model_dtype", m, "model")) return;
     if (dtype != GR_F32 && dtype != GR_F64)
         gr__model_fail(m, GR_ERR_ARGUMENT, "gr_model_dtype: expected float32 or float64, got %s",
                        gr_dtype_name(dtype));
-    else if (m != &gr__no_model) m->dtype = dtype;
+    else if (gr__model_real(m)) m->dtype = dtype;
 }
 
 /* Whether layers such as dropout and batch norm act as in training; at first they do. Modules that
  * gr_module_set_training took out stay in evaluation. */
 void gr_model_set_training(gr_model *m, bool training)
 {
-    if (m != &gr__no_model) m->training = training;
+    if (gr__need("gr_model_set_training", m, "model")) return;
+    if (gr__model_real(m)) m->training = training;
 }
 
 bool gr_model_training(const gr_model *m)
 {
-    return m->training;
+    return gr__model_or_null(m)->training;
 }
 
 /* --- the tree --- */
 
 gr_module *gr_model_module(gr_model *m, const char *path)
 {
-    if (!path || !gr__model_settle(m)) return NULL;
+    if (!m || !path || !gr__model_settle(m)) return NULL;
     for (gr_module *module = m->first; module; module = module->next)
         if (!strcmp(module->path, path)) return module;
     return NULL;

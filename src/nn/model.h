@@ -58,7 +58,24 @@ struct gr_model {
     char message[512];
 };
 
-extern gr_model gr__no_model; /* stands in for a model that could not be made */
+extern gr_model gr__no_model;   /* stands in for a model that could not be made */
+extern gr_model gr__null_model; /* what NULL counts as, for a module too: its nil */
+
+/* Neither of these two, which nobody changes. */
+static inline bool gr__model_real(const gr_model *m)
+{
+    return m && m != &gr__no_model && m != &gr__null_model;
+}
+
+static inline const gr_model *gr__model_or_null(const gr_model *m)
+{
+    return m ? m : &gr__null_model;
+}
+
+static inline const gr_module *gr__module_or_nil(const gr_module *module)
+{
+    return module ? module : &gr__null_model.nil;
+}
 
 /* Sets the model's error, the first one wins, and this thread's. */
 gr_status gr__model_fail(gr_model *m, gr_status status, const char *format, ...) GR_PRINTF(3, 4);

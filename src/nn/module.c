@@ -28,7 +28,7 @@ static gr_module *append(gr_model *m, gr_module *module)
  * It belongs to the model. When memory is out: an inert module, with the model in error. */
 gr_module *gr_module_new(gr_model *m, const char *type, gr_forward_fn *forward, size_t state_size)
 {
-    if (!m) m = &gr__no_model;
+    if (gr__need(type ? type : "module", m, "model")) return &gr__null_model.nil;
     gr_module *module = gr__model_alloc(m, sizeof *module);
     char *copy = module ? gr__model_strdup(m, type ? type : "module") : NULL;
     void *state = copy ? gr__model_alloc(m, state_size + 1) : NULL;
@@ -43,23 +43,23 @@ gr_module *gr_module_new(gr_model *m, const char *type, gr_forward_fn *forward, 
 /* The module's own memory, 16-byte aligned; NULL for an inert module. */
 void *gr_module_state(gr_module *module)
 {
-    return module->state;
+    return gr__module_or_nil(module)->state;
 }
 
 gr_model *gr_module_model(gr_module *module)
 {
-    return module->model;
+    return gr__module_or_nil(module)->model;
 }
 
 const char *gr_module_type(const gr_module *module)
 {
-    return module->type;
+    return gr__module_or_nil(module)->type;
 }
 
 /* The names from the root to the module; valid until the next change of the tree. */
 const char *gr_module_path(gr_module *module)
 {
-    return module->state && gr__model_settle(module->model) ? module->path : "";
+    return module && module->state && gr__model_settle(module->model) ? module->path : "";
 }
 
 /* --- the tree --- */
@@ -81,6 +81,7 @@ static const char *problem_of(const gr_module *parent, const gr_module *child)
  * already, or belongs to another model, puts the model into error. */
 gr_module *gr_module_add(gr_module *parent, const char *name, gr_module *child)
 {
+    if (gr__need("gr_module_add", parent, "parent")) return child ? child : &gr__null_model.nil;
     gr_model *m = parent->model;
     if (!parent->state || (child && !child->state)) return child ? child : &m->nil;
     if (name && child) gr_named(name, child);
@@ -105,6 +106,7 @@ gr_module *gr_module_add(gr_module *parent, const char *name, gr_module *child)
  * in it and is not empty. */
 gr_module *gr_named(const char *name, gr_module *module)
 {
+    if (gr__need("gr_named", module, "module")) return &gr__null_model.nil;
     if (!module->state) return module;
     if (!name || !*name || strchr(name, '.'))
         gr__model_fail(module->model, GR_ERR_ARGUMENT,
@@ -117,13 +119,13 @@ gr_module *gr_named(const char *name, gr_module *module)
 
 int gr_module_children(const gr_module *module)
 {
-    return module->n_children;
+    return gr__module_or_nil(module)->n_children;
 }
 
 /* Child i in the order in which they were added; NULL when out of range. */
 gr_module *gr_module_child(const gr_module *module, int i)
 {
-    gr_module *child = i >= 0 ? module->first_child : NULL;
+    gr_module *child = i >= 0 ? gr__module_or_nil(module)->first_child : NULL;
     while (child && i-- > 0) child = child->sibling;
     return child;
 }
@@ -134,12 +136,14 @@ gr_module *gr_module_child(const gr_module *module, int i)
  * model trains: how pretrained statistics are left alone. In training they follow the model. */
 void gr_module_set_training(gr_module *module, bool training)
 {
+    if (gr__need("gr_module_set_training", module, "module")) return;
     for (gr_module *m = module->state ? module : NULL; m; m = gr__module_next(module, m))
         m->evaluating = !training;
 }
 
 bool gr_module_training(const gr_module *module)
 {
+    module = gr__module_or_nil(module);
     return module->model->training && !module->evaluating;
 }
 
@@ -147,6 +151,7 @@ bool gr_module_training(const gr_module *module)
  * Names and results stay as they are. For each of the blocks of a deep model, say. */
 void gr_module_checkpoint(gr_module *module, bool on)
 {
+    if (gr__need("gr_module_checkpoint", module, "module")) return;
     module->checkpointed = on && module->state; /* not of one that could not be made */
 }
 
@@ -162,7 +167,7 @@ gr_tensor *gr_module_fail(gr_module *module, const gr_tensor *x, const char *for
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     const char *path = gr_module_path(module);
-    return gr_fail(gr_graph_of(x), "%s%s%s%s: %s", module->type, *path ? " '" : "", path,
+    return gr_fail(gr_graph_of(x), "%s%s%s%s: %s", gr_module_type(module), *path ? " '" : "", path,
                    *path ? "'" : "", what);
 }
 

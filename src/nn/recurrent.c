@@ -119,6 +119,7 @@ static void clear(gr_param *p)
 /* Where a new sequence begins. */
 void gr_recurrent_reset(gr_module *module)
 {
+    if (gr__need("gr_recurrent_reset", module, "module")) return;
     for (gr_module *m = module->state ? module : NULL; m; m = gr__module_next(module, m)) {
         const recurrent *r = m->state;
         if (m->forward != recurrent_forward) continue;

@@ -140,6 +140,7 @@ size_t gr_summary(gr_module *net, gr_dtype dtype, gr_shape input, char *buffer, 
 {
     summary s = {.g = gr_graph_new(), .current = -1};
     gr__text text = {0};
+    if (!buffer) size = 0;
     if (size) *buffer = 0;
     if (!net) gr__fail(GR_ERR_ARGUMENT, "gr_summary: the module is NULL");
     bool done = net && net->state && gr__model_settle(net->model) && list_modules(&s, net) &&

@@ -258,7 +258,8 @@ gr_tensor *gr_eye(gr_graph *g, gr_dtype dtype, int64_t rows, int64_t columns)
 
 static gr_tensor *like(gr_tensor *x, double value, const void *site)
 {
-    if (!x || gr__is_nil(x)) return x ? x : &gr__nil;
+    if (gr__need("full", x, "tensor")) return &gr__nil;
+    if (gr__is_nil(x)) return x;
     gr_site_begin(x->graph, site);
     gr_tensor *y = gr_full(x->graph, gr_dtype_of(x), *x->shape, value);
     gr_site_end(x->graph);

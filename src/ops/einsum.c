@@ -388,7 +388,8 @@ gr_tensor *gr_einsum(const char *text, gr_tensor *const *x, int n)
 {
     einsum_attrs attrs = {{0}};
     const size_t length = text ? strlen(text) : TEXT;
-    if (n > 0 && x && x[0] && length >= TEXT && !gr__is_nil(x[0]))
+    if (gr__need_array("einsum", x, n, "array of inputs")) return &gr__nil;
+    if (n > 0 && x[0] && length >= TEXT && !gr__is_nil(x[0]))
         return gr__fail_at(gr_graph_of(x[0]), GR_ERR_ARGUMENT, GR_HERE,
                            "einsum: the equation is missing, or longer than %d characters",
                            TEXT - 1);

@@ -204,6 +204,7 @@ static const gr_op stack_op = {
 /* Piles n tensors of one shape and dtype up along a new axis, axis `axis` of the result. */
 gr_tensor *gr_stack(gr_tensor *const *x, int n, int axis)
 {
+    if (gr__need_array("stack", x, n, "array of inputs")) return &gr__nil;
     return gr__apply(NULL, &stack_op, x, n, &(axis_attrs){axis}, GR_HERE);
 }
 
@@ -213,7 +214,7 @@ static gr_status fail_split(gr_tensor *x, int n, gr_tensor **part, const void *s
                             const char *name, const char *problem)
 {
     char text[GR_SHAPE_TEXT];
-    gr_tensor *nil = x ? x : &gr__nil;
+    gr_tensor *nil = gr__need(name, x, "tensor") ? &gr__nil : x;
     if (x && !gr__is_nil(x))
         nil = gr__fail_at(x->graph, GR_ERR_ARGUMENT, site, "%s: %s of %s", name, problem,
                           gr_shape_text(x->shape, text));
@@ -227,8 +228,11 @@ gr_status gr_split(gr_tensor *x, int axis, const int64_t *sizes, int n, gr_tenso
 {
     const bool usable = x && !gr__is_nil(x);
     int64_t at = 0, size;
+    if (gr__need_array("split", part, n, "array of parts")) return GR_ERR_ARGUMENT;
     if (!usable || !gr__axis(&axis, x->shape->rank))
         return fail_split(x, n, part, GR_HERE, "split", "axis out of range");
+    if (!sizes && n > 0)
+        return fail_split(x, n, part, GR_HERE, "split", "the sizes are NULL for an axis");
     size = x->shape->dim[axis];
     for (int i = 0; i < n && at >= 0; i++) at = sizes[i] < 0 || sizes[i] > size - at ? -1 : at + sizes[i];
     if (at != size)
@@ -245,6 +249,7 @@ gr_status gr_split(gr_tensor *x, int axis, const int64_t *sizes, int n, gr_tenso
  * 0 after an error; an axis of size 0 gives n empty parts. Views. */
 int gr_chunk(gr_tensor *x, int axis, int n, gr_tensor **part)
 {
+    if (gr__need_array("chunk", part, n, "array of parts")) return 0;
     if (!x || gr__is_nil(x) || n < 1 || !gr__axis(&axis, x->shape->rank)) {
         fail_split(x, n, part, GR_HERE, "chunk", n < 1 ? "less than 1 part" : "axis out of range");
         return 0;

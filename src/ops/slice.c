@@ -295,6 +295,7 @@ static const gr_op concat_op = {
 /* Joins n tensors of one dtype, equal in all sizes but the axis'. */
 gr_tensor *gr_concat(gr_tensor *const *x, int n, int axis)
 {
+    if (gr__need_array("concat", x, n, "array of inputs")) return &gr__nil;
     return gr__apply(NULL, &concat_op, x, n, &(concat_attrs){axis}, GR_HERE);
 }
 

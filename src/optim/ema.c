@@ -101,7 +101,14 @@ void gr_ema_free(gr_ema *e)
 
 const char *gr_ema_error(const gr_ema *e)
 {
+    if (!e) return "the average is NULL";
     return e->status ? e->message : NULL;
+}
+
+static gr_status check(const gr_ema *e, const char *call)
+{
+    if (gr__need(call, e, "average")) return GR_ERR_ARGUMENT;
+    return e->status ? gr__fail(e->status, "%s", e->message) : GR_OK;
 }
 
 /* --- averaging --- */
@@ -124,7 +131,8 @@ static void blend_range(void *ctx, int64_t begin, int64_t end)
  * the model has got parameters since gr_ema_new. */
 gr_status gr_ema_update(gr_ema *e)
 {
-    if (e->status) return gr__fail(e->status, "%s", e->message);
+    gr_status status = check(e, "gr_ema_update");
+    if (status) return status;
     if (e->swapped)
         return gr__fail(GR_ERR_STATE,
                         "gr_ema_update: the averages are swapped in; gr_ema_swap first");
@@ -159,7 +167,8 @@ static void exchange(char *a, char *b, size_t bytes)
  * every bit is as it was. GR_ERR_STATE before the first update of corrected averages. */
 gr_status gr_ema_swap(gr_ema *e)
 {
-    if (e->status) return gr__fail(e->status, "%s", e->message);
+    gr_status status = check(e, "gr_ema_swap");
+    if (status) return status;
     if (e->corrects && e->steps == 0)
         return gr__fail(GR_ERR_STATE, "gr_ema_swap: there is no average before a gr_ema_update");
     for (int i = 0; i < e->n; i++) {
@@ -177,11 +186,13 @@ gr_status gr_ema_swap(gr_ema *e)
 gr_status gr_ema_states(gr_ema *e, gr_visit *visit, void *user)
 {
     const gr_shape scalar = {0, {0}};
-    if (e->status) return gr__fail(e->status, "%s", e->message);
+    gr_status status = check(e, "gr_ema_states");
+    if (status) return status;
     if (e->swapped)
         return gr__fail(GR_ERR_STATE,
                         "gr_ema_states: the averages are swapped in; gr_ema_swap first");
-    gr_status status = visit(user, "ema.steps", GR_I64, &scalar, &e->steps);
+    if (gr__need("gr_ema_states", visit, "visitor")) return GR_ERR_ARGUMENT;
+    status = visit(user, "ema.steps", GR_I64, &scalar, &e->steps);
     for (int i = 0; i < e->n && !status; i++) {
         const gr_param *p = e->averages[i].param;
         const char *name = gr_model_param_name(e->model, i);

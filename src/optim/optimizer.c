@@ -12,6 +12,12 @@ static gr_optimizer no_optimizer = {
     .message = "out of memory: the optimizer could not be allocated",
 };
 
+gr_status gr__optimizer_check(const gr_optimizer *opt, const char *call)
+{
+    if (gr__need(call, opt, "optimizer")) return GR_ERR_ARGUMENT;
+    return opt->status ? gr__fail(opt->status, "%s", opt->message) : GR_OK;
+}
+
 /* --- lifetime --- */
 
 gr_optimizer *gr__optimizer_inert(gr_status status, const char *format, ...)
@@ -99,13 +105,13 @@ void gr_optimizer_free(gr_optimizer *opt)
 /* Of the last step, or of the first to come; of parameters whose group has none of its own. */
 double gr_optimizer_lr(const gr_optimizer *opt)
 {
-    return opt->groups ? opt->groups[0].lr : 0;
+    return opt && opt->groups ? opt->groups[0].lr : 0;
 }
 
 /* Likewise the momentum, which is beta1 for Adam and its kin; 0 for a rule that has none. */
 double gr_optimizer_momentum(const gr_optimizer *opt)
 {
-    return opt->groups ? opt->groups[0].momentum : 0;
+    return opt && opt->groups ? opt->groups[0].momentum : 0;
 }
 
 void gr__optimizer_rates(gr_optimizer *opt)
@@ -125,7 +131,8 @@ void gr__optimizer_rates(gr_optimizer *opt)
  * rate of their own keep it. */
 gr_status gr_optimizer_set_lr(gr_optimizer *opt, double lr)
 {
-    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    gr_status status = gr__optimizer_check(opt, "gr_optimizer_set_lr");
+    if (status) return status;
     if (!(isfinite(lr) && lr >= 0))
         return gr__fail(GR_ERR_ARGUMENT,
                         "gr_optimizer_set_lr: expected a finite rate of 0 or more, "
@@ -142,7 +149,8 @@ gr_status gr_optimizer_set_lr(gr_optimizer *opt, double lr)
  * has none. */
 gr_status gr_optimizer_schedule(gr_optimizer *opt, gr_schedule s)
 {
-    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    gr_status status = gr__optimizer_check(opt, "gr_optimizer_schedule");
+    if (status) return status;
     if (*s.problem) return gr__fail(GR_ERR_ARGUMENT, "%s", s.problem);
     if (s.momentum && opt->rule.momentum == 0)
         return gr__fail(GR_ERR_ARGUMENT,
@@ -167,17 +175,18 @@ gr_status gr_optimizer_schedule(gr_optimizer *opt, gr_schedule s)
 
 int64_t gr_optimizer_steps(const gr_optimizer *opt)
 {
-    return opt->steps;
+    return opt ? opt->steps : 0;
 }
 
 /* "" for an inert optimizer. */
 const char *gr_optimizer_name(const gr_optimizer *opt)
 {
-    return opt->rule.name ? opt->rule.name : "";
+    return opt && opt->rule.name ? opt->rule.name : "";
 }
 
 const char *gr_optimizer_error(const gr_optimizer *opt)
 {
+    if (!opt) return "the optimizer is NULL";
     return opt->status ? opt->message : NULL;
 }
 
@@ -245,8 +254,9 @@ static void set_defaults(gr_optimizer *opt, gr_param_group group)
  * comes first. Nothing has changed then. */
 gr_status gr_optimizer_group(gr_optimizer *opt, const char *pattern, gr_param_group group)
 {
-    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
-    gr_status status = check_group(opt, &group);
+    gr_status status = gr__optimizer_check(opt, "gr_optimizer_group");
+    if (status) return status;
+    status = check_group(opt, &group);
     if (status) return status;
     if (!pattern) {
         set_defaults(opt, group);
@@ -263,14 +273,15 @@ gr_status gr_optimizer_group(gr_optimizer *opt, const char *pattern, gr_param_gr
 
 gr_param_group gr_optimizer_settings(const gr_optimizer *opt)
 {
-    return opt->groups ? opt->groups[0].settings : (gr_param_group){0};
+    return opt && opt->groups ? opt->groups[0].settings : (gr_param_group){0};
 }
 
 /* Scales all gradients together so that their norm as one vector is at most max_norm, before each
  * step; 0 ends that. It is PyTorch's clip_grad_norm_ (Pascanu, Mikolov, Bengio, ICML 2013). */
 gr_status gr_optimizer_clip_norm(gr_optimizer *opt, double max_norm)
 {
-    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    gr_status status = gr__optimizer_check(opt, "gr_optimizer_clip_norm");
+    if (status) return status;
     if (!(isfinite(max_norm) && max_norm >= 0))
         return gr__fail(GR_ERR_ARGUMENT,
                         "gr_optimizer_clip_norm: expected a finite norm of 0 or "

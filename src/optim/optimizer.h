@@ -65,6 +65,8 @@ struct gr_optimizer {
 
 /* An optimizer that does nothing but say why: what constructors return on failure. */
 gr_optimizer *gr__optimizer_inert(gr_status status, const char *format, ...) GR_PRINTF(2, 3);
+/* Whether a call can be: GR_OK, else the error is set, of NULL too. */
+gr_status gr__optimizer_check(const gr_optimizer *opt, const char *call);
 /* gr_optimizer_new with settings for all parameters. */
 gr_optimizer *gr__optimizer_with(gr_model *m, const gr_rule *rule, double lr, const void *options,
                                  gr_param_group settings);

@@ -27,7 +27,8 @@ static void lower(const gr_plateau *p, double *lr)
  * than anything. */
 gr_status gr_plateau_step(gr_plateau *p, gr_optimizer *opt, double measure)
 {
-    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    gr_status status = gr__optimizer_check(opt, "gr_plateau_step");
+    if (status) return status;
     if (!p) return gr__fail(GR_ERR_ARGUMENT, "gr_plateau_step: the plateau is NULL");
     if (!(p->factor >= 0 && p->factor < 1 && p->threshold >= 0 && p->cooldown >= 0 &&
           p->min_lr >= 0 && p->eps >= 0))

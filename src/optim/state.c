@@ -60,7 +60,9 @@ static void show_lbfgs(tour *t, gr__lbfgs *l)
  * for bit. Before the first step the states are allocated here. */
 gr_status gr_optimizer_states(gr_optimizer *opt, gr_visit *visit, void *user)
 {
-    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    gr_status status = gr__optimizer_check(opt, "gr_optimizer_states");
+    if (status) return status;
+    if (gr__need("gr_optimizer_states", visit, "visitor")) return GR_ERR_ARGUMENT;
     tour t = {.visit = visit, .user = user};
     t.status = opt->lbfgs ? gr__lbfgs_need(opt) : gr__need_slots(opt);
     show_number(&t, "optimizer", "steps", -1, GR_I64, &opt->steps);

@@ -175,7 +175,8 @@ static double clip_of(gr_optimizer *opt, int64_t length)
 
 gr_status gr__step_check(gr_optimizer *opt, const char *name)
 {
-    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    gr_status status = gr__optimizer_check(opt, name);
+    if (status) return status;
     if (opt->lbfgs)
         return gr__fail(GR_ERR_STATE,
                         "%s: lbfgs evaluates the loss several times; use gr_step_closure", name);
@@ -260,7 +261,8 @@ gr_status gr_step_closure(gr_optimizer *opt, gr_closure *closure, void *user, do
 /* Forgets the gradients of all parameters. */
 gr_status gr_zero_grad(gr_optimizer *opt)
 {
-    if (opt->status) return gr__fail(opt->status, "%s", opt->message);
+    gr_status status = gr__optimizer_check(opt, "gr_zero_grad");
+    if (status) return status;
     for (int i = 0; i < gr_model_params(opt->model); i++)
         gr_param_clear_grad(gr_model_param(opt->model, i));
     return GR_OK;
@@ -270,8 +272,7 @@ gr_status gr_zero_grad(gr_optimizer *opt)
  * an error. */
 double gr_optimizer_grad_norm(gr_optimizer *opt)
 {
-    gr_status status = opt->status;
-    if (status) gr__fail(status, "%s", opt->message);
-    else status = gr__need_slots(opt);
+    gr_status status = gr__optimizer_check(opt, "gr_optimizer_grad_norm");
+    if (!status) status = gr__need_slots(opt);
     return status ? NAN : gr__line_norm(opt, gr__line_up(opt));
 }

@@ -77,7 +77,9 @@ gr_bleu gr_corpus_bleu(const gr_sentence *said, const gr_sentence *truth, int64_
 {
     counts c = {0};
     gr_bleu b = {.score = NAN, .brevity = NAN};
-    if (n < 1 || references < 1) return b;
+    if (n < 1 || references < 1 || gr__need("gr_corpus_bleu", said, "array of sentences") ||
+        gr__need("gr_corpus_bleu", truth, "array of references"))
+        return b;
     for (int64_t i = 0; i < n; i++) add_sentence(&c, &said[i], truth + i * references, references);
     double logs = 0;
     for (int k = 0; k < ORDERS; k++) {

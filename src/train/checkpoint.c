@@ -126,6 +126,7 @@ static gr_status show(void *object, gr_visit *visit, void *user)
  * stays as it was also when a weight is no longer finite. */
 gr_status gr_save_training(gr_training *run, const char *path)
 {
+    if (gr__need("gr_save_training", run, "training")) return GR_ERR_ARGUMENT;
     const char *spoiled = gr__spoiled_param(gr_module_model(run->net));
     if (spoiled)
         return gr__fail(GR_ERR_STATE, "%s: not saved: %s holds values that are not finite", path,

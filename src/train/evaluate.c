@@ -77,7 +77,9 @@ static gr_status evaluate(gr_module *net, const gr_dataset *d, gr_evaluate_optio
                           gr_evaluation *e, const void *site)
 {
     gr__measures m = {.loss = o.loss, .metrics = o.metrics};
-    gr_status status = gr__check_measures("gr_evaluate", &m);
+    gr_status status = gr__need("gr_evaluate", net, "module");
+    if (!status) status = gr__need("gr_evaluate", e, "place for the result");
+    if (!status) status = gr__check_measures("gr_evaluate", &m);
     if (!status) status = gr__check_dataset("gr_evaluate", d);
     if (!status && o.confusion && (d->classes < 1 || d->out))
         status = gr__fail(GR_ERR_ARGUMENT,
@@ -156,7 +158,9 @@ static gr_status take_outputs(void *ctx, int64_t first, const gr_batch *b, gr__r
 static gr_status predict(const char *who, gr_module *net, const gr_dataset *d, gr__visit_fn *take,
                          predictions p, const void *site)
 {
-    gr_status status = gr__check_samples(who, d);
+    gr_status status = gr__need(who, net, "module");
+    if (!status) status = gr__check_samples(who, d);
+    if (!status && !p.classes && !p.outputs) status = gr__need(who, NULL, "place for the result");
     if (status) return status;
     gr_loader *loader = gr__pass_loader(d);
     if (!loader) return GR_ERR_MEMORY;

@@ -342,6 +342,7 @@ gr_status gr_fit(gr_module *net, gr_optimizer *opt, const gr_dataset *train, gr_
 /* Frees what a history holds; a zeroed one is fine. */
 void gr_history_release(gr_history *h)
 {
+    if (!h) return;
     gr__free(h->epochs);
     *h = (gr_history){0};
 }

@@ -40,6 +40,7 @@ static void add_epoch(gr__csv *c, const gr_epoch *e, const gr_metric *metrics)
 
 gr_status gr__history_csv(const gr_history *h, const gr_metric *metrics, const char *path)
 {
+    if (gr__need("gr_history_csv", h, "history")) return GR_ERR_ARGUMENT;
     gr__text t = {0};
     gr__csv c = {.out = &t};
     add_names(&c, metrics);
@@ -73,6 +74,7 @@ static void fill_curves(const gr_history *h, double *y)
  * each in training and on validation data, with the best epoch marked. title may be NULL. */
 gr_status gr_history_plot(const gr_history *h, const char *title, const char *path)
 {
+    if (gr__need("gr_history_plot", h, "history")) return GR_ERR_ARGUMENT;
     if (h->n < 1) return gr__fail(GR_ERR_ARGUMENT, "gr_history_plot: the history is empty");
     int n = h->n;
     double *y = gr__alloc((size_t)(n * CURVES) * sizeof *y);
@@ -142,6 +144,7 @@ static gr_status measure(gr_module *net, const gr_dataset *d, gr_evaluation *e)
 gr_status gr_report_fit(gr_module *net, const gr_dataset *train, const gr_dataset *validation,
                         const gr_dataset *test, gr_report_options o, gr_fit_report *r)
 {
+    if (gr__need("gr_report_fit", r, "report")) return GR_ERR_ARGUMENT;
     *r = (gr_fit_report){.bias = NAN, .variance = NAN};
     if (!train) return gr__fail(GR_ERR_ARGUMENT, "gr_report_fit: the training data is NULL");
     gr_status status = measure(net, train, &r->train);
@@ -154,6 +157,7 @@ gr_status gr_report_fit(gr_module *net, const gr_dataset *train, const gr_datase
 /* A table of the three parts, then the verdict. As snprintf: the length of the whole text. */
 size_t gr_fit_report_text(const gr_fit_report *r, char *text, size_t size)
 {
+    if (gr__need("gr_fit_report_text", r, "report")) return 0;
     const struct {
         const char *name;
         const gr_evaluation *e;
@@ -172,8 +176,7 @@ size_t gr_fit_report_text(const gr_fit_report *r, char *text, size_t size)
     gr__table_write(&table, &t);
     gr__table_release(&table);
     gr__text_add(&t, "%s\n", r->verdict);
-    size_t length = t.failed ? 0 : t.len;
-    if (size) snprintf(text, size, "%s", t.failed ? "" : t.data);
+    size_t length = gr__text_copy(&t, text, size);
     gr__text_release(&t);
     return length;
 }

@@ -6,14 +6,22 @@
 #include <math.h>
 #include <string.h>
 
+/* Whether there is nothing to count: no samples, or an array is missing, which is said. */
+static bool nothing(const char *who, const void *predicted, const void *truth, int64_t n)
+{
+    return n < 1 || gr__need(who, predicted, "array of predictions") ||
+           gr__need(who, truth, "array of truths");
+}
+
 /* --- classes --- */
 
 /* The part of predictions that is right; NaN when there are none. */
 double gr_accuracy(const int64_t *predicted, const int64_t *truth, int64_t n)
 {
     int64_t hits = 0;
+    if (nothing("gr_accuracy", predicted, truth, n)) return NAN;
     for (int64_t i = 0; i < n; i++) hits += predicted[i] == truth[i];
-    return n > 0 ? (double)hits / (double)n : NAN;
+    return (double)hits / (double)n;
 }
 
 /* How many classes score higher than `at`; of equals the one that comes first is higher. */
@@ -30,12 +38,13 @@ static int rank_of(const float *scores, int classes, int64_t at)
 double gr_top_k(const float *scores, const int64_t *truth, int64_t n, int classes, int k)
 {
     int64_t hits = 0;
+    if (nothing("gr_top_k", scores, truth, n)) return NAN;
     for (int64_t i = 0; i < n; i++) {
         const float *row = scores + i * classes;
         bool valid = truth[i] >= 0 && truth[i] < classes && !isnan(row[truth[i]]);
         hits += valid && rank_of(row, classes, truth[i]) < k;
     }
-    return n > 0 ? (double)hits / (double)n : NAN;
+    return (double)hits / (double)n;
 }
 
 /* Counts, rows the true class, columns the predicted one; samples with one out of range are left out.
@@ -44,7 +53,9 @@ double gr_top_k(const float *scores, const int64_t *truth, int64_t n, int classe
 void gr_confusion(const int64_t *predicted, const int64_t *truth, int64_t n, int classes,
                   int64_t *confusion)
 {
+    if (gr__need_array("gr_confusion", confusion, classes, "matrix")) return;
     memset(confusion, 0, (size_t)classes * (size_t)classes * sizeof *confusion);
+    if (nothing("gr_confusion", predicted, truth, n)) return;
     for (int64_t i = 0; i < n; i++) {
         int64_t p = predicted[i], t = truth[i];
         if (p >= 0 && p < classes && t >= 0 && t < classes) confusion[t * classes + p]++;
@@ -83,6 +94,7 @@ gr_scores gr_class_scores(const int64_t *confusion, int classes, gr_score *each)
 {
     gr_scores s = {0};
     int64_t n = 0, right = 0;
+    if (gr__need_array("gr_class_scores", confusion, classes, "matrix")) classes = 0;
     for (int i = 0; i < classes * classes; i++) n += confusion[i];
     if (n == 0) return (gr_scores){NAN, {NAN, NAN, NAN, 0}, {NAN, NAN, NAN, 0}};
     for (int c = 0; c < classes; c++) {
@@ -103,6 +115,7 @@ gr_scores gr_class_scores(const int64_t *confusion, int classes, gr_score *each)
 gr_regression gr_regression_scores(const float *predicted, const float *truth, int64_t n)
 {
     double mean = 0, squares = 0, absolute = 0, around = 0;
+    if (nothing("gr_regression_scores", predicted, truth, n)) return (gr_regression){NAN, NAN, NAN};
     for (int64_t i = 0; i < n; i++) mean += (double)truth[i] / (double)n;
     for (int64_t i = 0; i < n; i++) {
         double off = (double)predicted[i] - (double)truth[i], from = (double)truth[i] - mean;
@@ -110,7 +123,6 @@ gr_regression gr_regression_scores(const float *predicted, const float *truth, i
         absolute += fabs(off);
         around += from * from;
     }
-    if (n < 1) return (gr_regression){NAN, NAN, NAN};
     return (gr_regression){squares / (double)n, absolute / (double)n,
                            around > 0 ? 1 - squares / around : NAN};
 }

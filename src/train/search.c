@@ -230,12 +230,15 @@ static void report_end(search *s)
 gr_status gr_search(const gr_dimension *space, int dimensions, gr_trial_fn *trial, void *user,
                     gr_search_options o, gr_search_results *r)
 {
+    if (gr__need("gr_search", r, "place for the results")) return GR_ERR_ARGUMENT;
     search s = {.o = o, .run = trial, .user = user, .r = r};
     *r = (gr_search_results){.space = space, .dimensions = dimensions, .best = -1};
     if (s.o.trials == 0) s.o.trials = 16;
     if (s.o.budget == 0) s.o.budget = 1;
     if (s.o.eta == 0) s.o.eta = 3;
-    gr_status status = check(space, dimensions, &s.o);
+    gr_status status = gr__need("gr_search", trial, "trial");
+    if (!status) status = gr__need_array("gr_search", space, dimensions, "array of dimensions");
+    if (!status) status = check(space, dimensions, &s.o);
     if (!status) status = plan(&s);
     if (status) return status;
     gr__progress_begin(&s.bar, o.progress ? stderr : NULL, "search", s.planned);
@@ -248,6 +251,7 @@ gr_status gr_search(const gr_dimension *space, int dimensions, gr_trial_fn *tria
 /* Frees the trials; zeroed results are fine. */
 void gr_search_release(gr_search_results *r)
 {
+    if (!r) return;
     gr__free(r->trials);
     r->trials = NULL;
     r->n = 0;

@@ -52,6 +52,7 @@ static void add_row(gr__table *t, const gr_search_results *r, int i)
  * of the whole text is returned; 0 when memory is out. */
 size_t gr_search_text(const gr_search_results *r, char *text, size_t size)
 {
+    if (gr__need("gr_search_text", r, "result")) return 0;
     static const char right[] = "rrrrrrrrrrrrrrrr"; /* a column per dimension, and four */
     gr__text out = {0};
     gr__table t = {.align = right + (GR_DIMENSIONS - r->dimensions)};
@@ -65,8 +66,8 @@ size_t gr_search_text(const gr_search_results *r, char *text, size_t size)
     gr__table_write(&t, &out);
     gr__table_release(&t);
     if (r->n > MOST_ROWS) gr__text_add(&out, "and %d more\n", r->n - MOST_ROWS);
-    size_t length = order && !out.failed ? out.len : 0;
-    if (size) snprintf(text, size, "%s", length ? out.data : "");
+    out.failed |= !order;
+    size_t length = gr__text_copy(&out, text, size);
     gr__free(order);
     gr__text_release(&out);
     return length;
@@ -204,6 +205,7 @@ static const struct format {
  * picture of the score over each hyperparameter. path is complete afterwards, or as it was before. */
 gr_status gr_search_save(const gr_search_results *r, const char *path)
 {
+    if (gr__need("gr_search_save", r, "result")) return GR_ERR_ARGUMENT;
     size_t n = path ? strlen(path) : 0;
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         size_t length = strlen(formats[i].ending);
