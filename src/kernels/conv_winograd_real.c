@@ -96,6 +96,14 @@ static void turn_some(const REAL *x, int64_t step, int64_t n, int64_t count, con
     turn_lanes(rows, VEC_LANES, y, VEC_LANES);
 }
 
+/* A line of each channel, which is read three squares later: so many streams no processor follows. */
+static ALWAYS_INLINE void fetch_square(const REAL *x, int64_t step)
+{
+    enum { LATER = 3 * VEC_LANES };
+    UNROLL
+    for (int c = 0; c < VEC_LANES; c++) __builtin_prefetch(x + c * step + LATER);
+}
+
 /* n elements of each of `count` channels, `step` apart, to y [n][lanes], zero beyond the last
  * channel. What is read ends before `end`; y has room for a square more. */
 static void channels_to_lanes(const REAL *x, int64_t step, int64_t n, int64_t count,
@@ -103,9 +111,10 @@ static void channels_to_lanes(const REAL *x, int64_t step, int64_t n, int64_t co
 {
     for (int64_t i = 0; i < n; i += VEC_LANES, y += VEC_LANES * VEC_LANES) {
         const REAL *from = x + i;
-        if (count >= VEC_LANES && end - from >= (VEC_LANES - 1) * step + VEC_LANES)
+        if (count >= VEC_LANES && end - from >= (VEC_LANES - 1) * step + VEC_LANES) {
+            fetch_square(from, step);
             turn_lanes(from, step, y, VEC_LANES);
-        else turn_some(from, step, n - i < VEC_LANES ? n - i : VEC_LANES, count, end, y);
+        } else turn_some(from, step, n - i < VEC_LANES ? n - i : VEC_LANES, count, end, y);
     }
 }
 
