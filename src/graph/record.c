@@ -414,25 +414,39 @@ gr_tensor *gr__leaf(gr_graph *g, const gr_op *op, gr_dtype dtype, const gr_shape
     return gr__leaf_laid_out(g, op, dtype, &layout, numel, attrs, attrs_size, site);
 }
 
-/* gr_op_find gives NULL for a name that there is not. */
-static gr_tensor *without(const gr_op *op, gr_graph *g, gr_tensor *const *in, int n,
-                          const void *site)
+/* What is wrong before anything is looked at closer, or NULL: gr_op_find gives NULL for a name that
+ * there is not, and of an op of the user's, members may have been forgotten. */
+static const char *flaw_of(const gr_op *op, gr_tensor *const *in, int n, const void *attrs)
+{
+    _Static_assert(GR_MAX_OUTPUTS == 4, "the text below says so");
+    if (!op) return "the op is NULL";
+    if (!op->name) return "the op has no name";
+    if (!in && n > 0) return "the array of inputs is NULL";
+    if (attrs && !op->attrs_size) return "it is given attributes, but its attrs_size is 0";
+    if (op->n_out < 0 || op->n_out > GR_MAX_OUTPUTS) return "its n_out is not one of 0 to 4";
+    if (op->n_out > 1 && gr__is_elementwise(op)) return "an element-wise op has one output";
+    return NULL;
+}
+
+static gr_tensor *refuse(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n,
+                         const char *flaw, const void *site)
 {
     const char *problem = NULL;
-    if (op)
-        return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: the array of inputs is NULL", op->name);
     g = common_graph(g, in, in ? n : 0, &problem);
-    return gr__fail_at(g, GR_ERR_ARGUMENT, site, "gr_apply: the op is NULL");
+    return gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s", op && op->name ? op->name : "gr_apply",
+                       flaw);
 }
 
 /* Records op over n inputs and returns its output 0; the others are gr_output(t, 1), ...
  * g may be NULL when there are inputs: ops take their graph from their operands. attrs points to
  * the op's attributes struct, which is copied. Inputs of element-wise ops are broadcast.
- * Errors stick to the graph: no op, another number of inputs, a foreign or stale input, shapes or dtypes
- * that the op's rule refuses, memory. */
+ * Errors stick to the graph: no op, or one without a name, with an n_out that cannot be or attributes
+ * of no size; another number of inputs, a foreign or stale input, shapes or dtypes that the op's rule
+ * refuses, memory. */
 gr_tensor *gr_apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs)
 {
-    if (!op || (!in && n > 0)) return without(op, g, in, n, GR_HERE);
+    const char *flaw = flaw_of(op, in, n, attrs);
+    if (flaw) return refuse(g, op, in, n, flaw, GR_HERE);
     return gr__apply(g, op, in, n, attrs, GR_HERE);
 }
 

@@ -134,6 +134,55 @@ START_TEST(null_arguments_are_errors_not_crashes)
 }
 END_TEST
 
+static gr_status no_kernel(gr_exec *e)
+{
+    return gr_exec_fail(e, "is not to be reached");
+}
+
+static bool any_shape(gr_infer *c)
+{
+    return c->n_in == 1;
+}
+
+static void no_tile(const gr_tile *t)
+{
+    (void)t;
+}
+
+START_TEST(an_op_with_a_forgotten_or_impossible_member_is_refused)
+{
+    const struct {
+        gr_op op;
+        const void *attrs;
+        const char *error;
+    } cases[] = {
+        {{.n_in = 1, .forward = {[GR_F64] = no_kernel}}, NULL, "gr_apply: the op has no name"},
+        {{.name = "own",
+          .n_in = 1,
+          .n_out = GR_MAX_OUTPUTS + 1,
+          .infer = any_shape,
+          .forward = {[GR_F64] = no_kernel}},
+         NULL,
+         "own: its n_out is not one of 0 to 4"},
+        {{.name = "own", .n_in = 1, .n_out = -1, .forward = {[GR_F64] = no_kernel}},
+         NULL,
+         "own: its n_out is not one of 0 to 4"},
+        {{.name = "own", .n_in = 1, .n_out = 2, .tile = {[GR_F64] = no_tile}},
+         NULL,
+         "own: an element-wise op has one output"},
+        {{.name = "own", .n_in = 1, .tile = {[GR_F64] = no_tile}},
+         &(double){1},
+         "own: it is given attributes, but its attrs_size is 0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gr_tensor *x = numbers(2, 2);
+        ck_assert_ptr_null(gr_data(gr_apply(NULL, &cases[i].op, &x, 1, cases[i].attrs)));
+        assert_error(cases[i].error);
+        gr_graph_reset(g);
+    }
+}
+END_TEST
+
 START_TEST(impossible_shapes_are_refused)
 {
     gr_ones(g, GR_F32, GR_SHAPE(-1, 3));
@@ -259,7 +308,8 @@ SUITE("record", setup, teardown, shapes_broadcast_as_in_numpy,
       the_first_error_sticks_and_names_shapes_and_line, a_reset_graph_forgets_its_error,
       dtypes_are_not_mixed_silently, ops_without_a_kernel_for_a_dtype_say_so,
       tensors_of_another_graph_are_refused, stale_tensors_are_refused,
-      null_arguments_are_errors_not_crashes, impossible_shapes_are_refused,
-      reshape_resolves_an_open_size_and_views_where_it_can, views_of_views_read_the_right_elements,
-      a_long_chain_of_views_of_a_parameter_is_no_burden, a_site_names_the_outermost_call,
-      every_op_is_listed_once_with_its_texts, a_tensor_that_cannot_be_used_has_no_node)
+      null_arguments_are_errors_not_crashes, an_op_with_a_forgotten_or_impossible_member_is_refused,
+      impossible_shapes_are_refused, reshape_resolves_an_open_size_and_views_where_it_can,
+      views_of_views_read_the_right_elements, a_long_chain_of_views_of_a_parameter_is_no_burden,
+      a_site_names_the_outermost_call, every_op_is_listed_once_with_its_texts,
+      a_tensor_that_cannot_be_used_has_no_node)
