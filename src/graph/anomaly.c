@@ -135,15 +135,21 @@ static const gr_node *maker(const gr_tensor *x)
     return node->n_in ? x->node : node;
 }
 
+const char *gr__node_title(const gr_node *node, char *text, size_t size)
+{
+    const bool backward = node->flags & GR__BACKWARD;
+    snprintf(text, size, "%s%s%s", node->op->name,
+             backward ? ", recorded by the backward rule of " : "",
+             backward ? node->origin->op->name : "");
+    return text;
+}
+
 static void name_node(const gr_node *node, char text[LINE])
 {
     const gr_param *p = gr_node_param(node);
     if (p) snprintf(text, LINE, "parameter '%s'", p->name);
     else if (node->op == &gr__leaf_op) snprintf(text, LINE, "data");
-    else if (node->flags & GR__BACKWARD)
-        snprintf(text, LINE, "%s, recorded by the backward rule of %s", node->op->name,
-                 node->origin->op->name);
-    else snprintf(text, LINE, "%s", node->op->name);
+    else gr__node_title(node, text, LINE);
 }
 
 static void add_input(gr_graph *g, int i, gr_tensor *x)

@@ -72,8 +72,9 @@ static int64_t first_unwritten(const gr_tensor *t)
 
 static bool blame(const gr_node *node, const char *what, int64_t index, int which)
 {
-    gr__fail_at(node->out[0].graph, GR_ERR_STATE, node->site, what, node->op->name,
-                (long long)index, which);
+    char title[128];
+    gr__fail_at(node->out[0].graph, GR_ERR_STATE, node->site, what,
+                gr__node_title(node, title, sizeof title), (long long)index, which);
     return false;
 }
 
@@ -81,11 +82,8 @@ static bool blame(const gr_node *node, const char *what, int64_t index, int whic
 bool gr__guard_verdict(const gr_node *node, const uint64_t *before)
 {
     for (int i = 0; i < node->n_in; i++)
-        if (node->in[i]->data && gr__guard_hash(node->in[i]) != before[i]) {
-            gr__fail_at(node->out[0].graph, GR_ERR_STATE, node->site,
-                        "%s: its kernel changed its input %d", node->op->name, i);
-            return false;
-        }
+        if (node->in[i]->data && gr__guard_hash(node->in[i]) != before[i])
+            return blame(node, "%s: its kernel changed its input %lld", i, 0);
     for (int i = 0; i < node->n_out; i++) {
         const gr_tensor *t = &node->out[i];
         const char *p = t->data;

@@ -325,6 +325,8 @@ bool gr__guard_verdict(const gr_node *node, const uint64_t *before);
 /* --- anomalies (anomaly.c) --- */
 
 bool gr__anomaly_verdict(gr_node *node); /* false, with the error set, when it made a NaN or Inf */
+/* "div" or "div, recorded by the backward rule of sqrt"; gives text. */
+const char *gr__node_title(const gr_node *node, char *text, size_t size);
 
 /* --- precision (precision.c, run.c) --- */
 

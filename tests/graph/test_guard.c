@@ -76,6 +76,23 @@ START_TEST(each_flaw_is_named)
 }
 END_TEST
 
+START_TEST(a_backward_in_c_is_named_by_its_op)
+{
+    const gr_op op = {.name = "mine",
+                      .n_in = 1,
+                      .forward = {[GR_F64] = copy},
+                      .backward = {[GR_F64] = writes_at}};
+    const double values[3] = {0};
+    gr_tensor *x = gr_from_data(g, GR_F64, GR_SHAPE(3), values), *dx;
+    flaw_at = 3;
+    gr_grad(gr_sum_all(gr_apply(NULL, &op, &x, 1, NULL)), &x, 1, &dx);
+    ck_assert_ptr_null(gr_data(dx));
+    ck_assert_msg(strstr(gr_graph_error(g), "raw_backward, recorded by the backward rule of mine: "
+                                            "its kernel wrote behind the last of 3 elements"),
+                  "got '%s'", gr_graph_error(g));
+}
+END_TEST
+
 START_TEST(a_guarded_graph_computes_what_another_does)
 {
     enum { N = 50 };
@@ -97,4 +114,5 @@ START_TEST(a_guarded_graph_computes_what_another_does)
 }
 END_TEST
 
-SUITE("guard", setup, teardown, each_flaw_is_named, a_guarded_graph_computes_what_another_does)
+SUITE("guard", setup, teardown, each_flaw_is_named, a_backward_in_c_is_named_by_its_op,
+      a_guarded_graph_computes_what_another_does)
