@@ -8,6 +8,7 @@ typedef struct module_loss {
     gr_module *net;
     gr_tensor *(*loss)(gr_tensor *y, void *user);
     void *user;
+    const void *site; /* who asked for the check: the errors of layers point there */
 } module_loss;
 
 /* Buffers are constants; what is checked in float64 reads them so. */
@@ -24,7 +25,9 @@ static int record_module(gr_graph *g, gr_tensor *const *x, gr_tensor **y, void *
     int n = gr_model_params(model);
     for (int i = 0; i < n; i++) gr_bind(g, gr_model_param(model, i), x[i]);
     for (int i = 0; i < gr_model_buffers(model); i++) bind_buffer(g, gr_model_buffer(model, i));
+    gr_site_begin(g, m->site);
     y[0] = gr_forward(m->net, x[n]);
+    gr_site_end(g);
     if (m->loss) y[0] = m->loss(y[0], m->user);
     return 1;
 }
@@ -49,7 +52,7 @@ gr_verdict gr_gradcheck_module(gr_module *net, const gr_check_input *x,
 {
     gr_check_report own;
     gr_model *model = gr_module_model(net);
-    module_loss m = {net, loss, user};
+    module_loss m = {net, loss, user, GR_HERE};
     if (!report) report = &own;
     *report = (gr_check_report){.verdict = GR_PASS};
     const char *problem = net ? gr_model_error(model) : "the module is NULL";

@@ -24,6 +24,7 @@ typedef struct op_case {
     gr__input leaf[GR_SAMPLE_INPUTS];
     int n_leaves;
     gr__arena arena;
+    const void *site; /* who asked for the check: errors point there */
 } op_case;
 
 /* --- recording --- */
@@ -38,7 +39,10 @@ static int apply(gr_graph *g, gr_tensor *const *x, const op_case *c, gr_tensor *
         in[i] = x[c->leaf_of[i]];
         if (c->layout->leaf(shape, &unused)) in[i] = c->layout->view(in[i], shape);
     }
-    return gr__sample_record(g, c->op, c->sample, in, y);
+    gr_site_begin(g, c->site);
+    int n = gr__sample_record(g, c->op, c->sample, in, y);
+    gr_site_end(g);
+    return n;
 }
 
 /* All outputs; what is not floating is cast, as a function whose derivative is zero. */
@@ -221,10 +225,10 @@ static bool chosen(int option, int number)
 }
 
 static void run_sample(const gr_op *op, const gr_sample *s, gr_check_options o,
-                       gr_check_report *report)
+                       gr_check_report *report, const void *site)
 {
     const int number = (int)(s - op->samples) + 1;
-    op_case c = {.op = op, .sample = s, .layout = gr__layouts};
+    op_case c = {.op = op, .sample = s, .layout = gr__layouts, .site = site};
     if (!chosen(o.sample, number)) return;
     if (chosen(o.layout, 1)) add_case(&c, c.layout->name, number, o, report);
     if (s->error) return;
@@ -249,11 +253,13 @@ gr_verdict gr_gradcheck_op(const gr_op *op, gr_check_options o, gr_check_report 
     *report = (gr_check_report){.verdict = GR_PASS};
     if (!op) gr__report(report, GR_FAIL, "S0", "the op is NULL");
     if (!op) return report->verdict;
+    if (!op->name) gr__report(report, GR_FAIL, "S0", "the op has no name");
+    if (!op->name) return report->verdict;
     const bool source = op->n_in == 0; /* leaf, fill: nothing to differentiate by */
     if (!source && (!op->samples || !op->samples[0].name))
         gr__report(report, GR_FAIL, "S0", "%s: the op has no samples to be checked with", op->name);
     for (const gr_sample *s = op->samples; s && s->name && report->verdict != GR_FAIL; s++)
-        run_sample(op, s, o, report);
+        run_sample(op, s, o, report, GR_HERE);
     if (report->evaluations == 0 && (o.sample || o.layout))
         gr__report(report, GR_INCONCLUSIVE, "S0", "%s has no sample %d in layout %d", op->name,
                    o.sample, o.layout);

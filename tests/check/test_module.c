@@ -126,6 +126,7 @@ START_TEST(errors_of_model_and_input_are_reported)
     gr_check_input x = image_batch(false);
     EXPECT(gr_gradcheck_module(net, &x, NULL, NULL, (gr_check_options){0}, &report), GR_FAIL);
     SAYS("linear");
+    SAYS("(at test_module.c:");
     gr_model_free(m);
     m = gr_model_new();
     net = gr_sequential(m, GR_LIST(gr_linear_layer(m, -1, 5)));

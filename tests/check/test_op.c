@@ -179,6 +179,7 @@ START_TEST(faults_of_an_op_are_named)
     op = square(vjp_of_wrong_shape);
     EXPECT(check(&op, 1), GR_FAIL);
     SAYS("its VJP gave a cotangent of");
+    SAYS("(at test_op.c:"); /* who asked for the check */
     op = square(vjp_with_infinity);
     EXPECT(check(&op, 1), GR_FAIL);
     ck_assert_str_eq(report.stage, "S0b");
@@ -190,6 +191,9 @@ START_TEST(faults_of_an_op_are_named)
     SAYS("no samples");
     EXPECT(check(NULL, 1), GR_FAIL);
     SAYS("the op is NULL");
+    op.name = NULL;
+    EXPECT(check(&op, 1), GR_FAIL);
+    SAYS("the op has no name");
 }
 END_TEST
 
