@@ -69,13 +69,15 @@ static bool list_modules(summary *s, gr_module *net)
 }
 
 /* false, with this thread's error, where forward refuses the input. */
-static bool run(summary *s, gr_module *net, gr_dtype dtype, gr_shape input)
+static bool run(summary *s, gr_module *net, gr_dtype dtype, gr_shape input, const void *site)
 {
     gr_model *m = net->model;
     gr_no_grad_begin(s->g);
     m->trace = watch;
     m->trace_user = s;
+    gr_site_begin(s->g, site);
     gr_forward(net, gr_zeros(s->g, dtype, input));
+    gr_site_end(s->g);
     m->trace = NULL;
     if (gr_graph_error(s->g))
         gr__fail(gr_graph_status(s->g), "gr_summary: %s", gr_graph_error(s->g));
@@ -144,7 +146,7 @@ size_t gr_summary(gr_module *net, gr_dtype dtype, gr_shape input, char *buffer, 
     if (size) *buffer = 0;
     if (!net) gr__fail(GR_ERR_ARGUMENT, "gr_summary: the module is NULL");
     bool done = net && net->state && gr__model_settle(net->model) && list_modules(&s, net) &&
-                run(&s, net, dtype, input);
+                run(&s, net, dtype, input, GR_HERE);
     if (done) write_table(&s, &text);
     const size_t length = text.failed || !text.data ? 0 : text.len;
     if (length && size) snprintf(buffer, size, "%s", text.data);

@@ -119,11 +119,15 @@ static gr_tensor *record_loss(const gr__measures *m, gr__recorded r, const gr_da
     return record_cross_entropy(m, r, classes_of(d));
 }
 
-static gr_tensor *check_mean(const char *what, gr_tensor *t)
+/* What a function of the user's gave, in the graph of the batch. */
+static gr_tensor *check_mean(gr_graph *g, const char *what, gr_tensor *t)
 {
     char text[GR_SHAPE_TEXT];
-    gr_graph *g = gr_graph_of(t);
-    if (!g || gr_graph_status(g) || gr_numel(t) == 1) return t;
+    if (gr_graph_status(g)) return t;
+    if (gr_graph_of(t) != g)
+        return gr_fail(g, "the function of %s gave %s", what,
+                       t ? "a tensor that is not of this graph" : "NULL");
+    if (gr_numel(t) == 1) return t;
     return gr_fail(g, "%s is %s, expected one number: the mean over the batch", what,
                    gr_shape_text(gr_shape_of(t), text));
 }
@@ -145,10 +149,10 @@ gr__measured gr__record_measures(const gr__measures *m, const gr_dataset *d, gr_
     gr_graph *g = gr_graph_of(r.target);
     gr__measured y = {.hits = NULL};
     gr_site_begin(g, site);
-    y.loss = check_mean("the loss", record_loss(m, r, d));
+    y.loss = check_mean(g, "the loss", record_loss(m, r, d));
     if (!gr_graph_status(g)) y.hits = record_hits(r, classes_of(d));
     for (int i = 0; i < m->n_metrics; i++)
-        y.metric[i] = check_mean(m->metrics[i].name,
+        y.metric[i] = check_mean(g, m->metrics[i].name,
                                  m->metrics[i].record(&m->metrics[i], r.output, r.target));
     gr_site_end(g);
     return y;
@@ -195,7 +199,9 @@ gr_status gr__pass(gr_graph *g, gr_module *net, const gr_dataset *d, gr_loader *
         gr_graph_reset(g);
         gr_no_grad_begin(g);
         gr__recorded r = gr__record_batch(g, net, d, &b, site);
+        gr_site_begin(g, site);
         status = gr_graph_status(g) ? gr_graph_status(g) : visit(ctx, first, &b, r);
+        gr_site_end(g);
     }
     gr_model_set_training(model, training);
     return status ? status : gr_loader_status(loader);

@@ -125,6 +125,7 @@ static gr_status draw_batches(gr__fit *f)
         if (status) return status;
     }
     gr_status status = gr_loader_status(f->loader);
+    if (status) f->run.batch++; /* the one that could not be drawn */
     return status || done >= samples ? status : gr_step(f->run.opt); /* of fewer than expected */
 }
 

@@ -345,6 +345,7 @@ START_TEST(a_summary_of_a_wrong_input_names_the_layer)
     gr_model *m = gr_model_new();
     ck_assert_uint_eq(gr_summary(small(m), GR_F32, GR_SHAPE(5, 3, 4, 4), text, sizeof text), 0);
     ck_assert_ptr_nonnull(strstr(gr_last_error(), "conv2d 'conv': expected [N, 1, H, W]"));
+    ck_assert_msg(strstr(gr_last_error(), "(at test_tree.c:"), "got '%s'", gr_last_error());
     ck_assert_str_eq(text, "");
     gr_model_free(m);
 }

@@ -80,6 +80,11 @@ START_TEST(what_cannot_be_evaluated_says_so)
     ck_assert_int_ne(gr_predict(t.net, wide, classes, NULL), GR_OK);
     ck_assert_ptr_nonnull(strstr(gr_last_error(), "gr_predict: linear '0': expected [..., 2]"));
     ck_assert_int_ne(gr_evaluate(t.net, NULL, &e, NULL), GR_OK);
+    float outputs[1];
+    ck_assert_int_ne(gr_predict_outputs(t.net, data, outputs, 7), GR_OK);
+    ck_assert_msg(strstr(gr_last_error(), "expected 7 numbers for each") &&
+                      strstr(gr_last_error(), "(at test_evaluate.c:"),
+                  "got '%s'", gr_last_error());
     gr_dataset_free(wide);
 }
 END_TEST

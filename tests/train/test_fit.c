@@ -354,6 +354,31 @@ START_TEST(a_network_needs_one_logit_per_class)
 }
 END_TEST
 
+static gr_tensor *no_loss(gr_tensor *output, gr_tensor *target)
+{
+    (void)output;
+    (void)target;
+    return NULL;
+}
+
+static gr_tensor *no_mean(const gr_metric *self, gr_tensor *output, gr_tensor *target)
+{
+    (void)self;
+    return no_loss(output, target);
+}
+
+START_TEST(a_loss_or_metric_that_is_no_tensor_is_named)
+{
+    toy t = toy_new(1, 0.01);
+    const gr_metric hollow = {.name = "hollow", .record = no_mean};
+    expect_error(&t, data, (gr_fit_options){.loss = no_loss},
+                 "gr_fit: epoch 1, batch 1: the function of the loss gave NULL");
+    expect_error(&t, data, (gr_fit_options){.metrics = GR_MEASURE(hollow)},
+                 "gr_fit: epoch 1, batch 1: the function of hollow gave NULL");
+    toy_free(&t);
+}
+END_TEST
+
 START_TEST(a_loss_that_is_not_finite_stops_before_the_weights)
 {
     toy t = toy_new(1, 0.01);
@@ -400,7 +425,8 @@ START_TEST(a_sample_that_cannot_be_read_is_named)
     int64_t broken = 5;
     toy t = toy_new(1, 0.01);
     gr_dataset *stream = gr_dataset_stream(data->shape, 10, 3, read_stripe, &broken);
-    expect_error(&t, stream, (gr_fit_options){.batch = 10}, "dataset: sample 5 could not be read");
+    expect_error(&t, stream, (gr_fit_options){.batch = 10},
+                 "gr_fit: epoch 1, batch 1: dataset: sample 5 could not be read");
     gr_dataset_free(stream);
     toy_free(&t);
 }
@@ -414,6 +440,7 @@ SUITE("fit", setup, teardown, a_network_learns, zero_options_mean_the_defaults,
       label_smoothing_raises_the_loss_of_the_sure, steps_after_the_first_epoch_allocate_nothing,
       memory_that_runs_out_is_an_error_and_no_leak, options_that_cannot_be_are_refused,
       a_label_out_of_range_is_named, a_wrong_shape_names_layer_epoch_and_batch,
-      a_network_needs_one_logit_per_class, a_loss_that_is_not_finite_stops_before_the_weights,
+      a_network_needs_one_logit_per_class, a_loss_or_metric_that_is_no_tensor_is_named,
+      a_loss_that_is_not_finite_stops_before_the_weights,
       a_stream_is_trained_and_evaluated_on_as_if_it_were_in_memory,
       a_sample_that_cannot_be_read_is_named)
