@@ -16,8 +16,14 @@ typedef struct gr__axes_attrs {
 extern const gr_field gr__axes_fields[];
 extern const gr_sample gr__axes_samples[]; /* for floats */
 
-/* Bit i for axis i; all of them where none is named. False when one is out of range. */
+/* Bit i for axis i; all of them where none is named. False when one is out of range or named twice:
+ * the mask is then of those in front of it. */
 bool gr__axes_mask(const gr_axes *axes, int rank, unsigned *mask);
+/* Which one that is, as it was named. */
+static inline int gr__axes_wrong(const gr_axes *axes, unsigned mask)
+{
+    return axes->axis[__builtin_popcount(mask)];
+}
 gr_shape gr__axes_reduced(const gr_shape *x, unsigned mask, bool keepdim);
 /* Sets the shape of output 0, for attributes that begin with gr__axes_attrs. */
 bool gr__axes_infer(gr_infer *c);

@@ -11,6 +11,7 @@
 #include "family.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { LETTERS = 52, LABELS = LETTERS + GR_MAX_RANK, MOST = 8, TEXT = 128 };
@@ -43,6 +44,14 @@ static bool fail(equation *q, const char *reason)
     if (!q->failed) gr_fail(q->g, "einsum: '%s' %s", q->text, reason);
     q->failed = true;
     return false;
+}
+
+static bool fail_sizes(equation *q, int64_t a, int64_t b)
+{
+    char reason[TEXT];
+    snprintf(reason, sizeof reason, "gives one axis two sizes, %lld and %lld", (long long)a,
+             (long long)b);
+    return fail(q, reason);
 }
 
 /* --- reading --- */
@@ -97,7 +106,7 @@ static bool note_size(equation *q, int label, int64_t size)
     int64_t *known = &q->size[label];
     q->uses[label]++;
     if (*known < 0 || *known == 1) *known = size;
-    return size == *known || size == 1 || fail(q, "gives one axis two sizes");
+    return size == *known || size == 1 || fail_sizes(q, *known, size);
 }
 
 static const char *read_operand(equation *q, const char *c, operand *o, int *widest)
@@ -194,7 +203,7 @@ static void simplify(equation *q, operand *o)
             if (o->t.axis[i] != o->t.axis[j]) continue;
             const gr_shape *s = gr_shape_of(o->x);
             if (s->dim[i] != s->dim[j]) {
-                fail(q, "gives one axis two sizes");
+                fail_sizes(q, s->dim[i], s->dim[j]);
                 return;
             }
             q->uses[o->t.axis[i]]--;
@@ -353,7 +362,7 @@ static const gr_sample einsum_samples[] = {
     {.name = "stretched", .in = {MATRIX(1, 3), MATRIX(4, 3)}, .n_in = 2, EQUATION("ij,ij->i")},
     {.name = "nothing inside", .in = {MATRIX(2, 0), MATRIX(0, 3)}, .n_in = 2, EQUATION("ij,jk->ik")},
     {.name = "scalars", .in = {{.shape = {0, {0}}}, MATRIX(2, 3)}, .n_in = 2, EQUATION(",ij->ji")},
-    {.name = "two sizes", .in = {MATRIX(2, 3), MATRIX(4, 5)}, .n_in = 2, EQUATION("ij,jk->ik"), .error = "'ij,jk->ik' gives one axis two sizes"},
+    {.name = "two sizes", .in = {MATRIX(2, 3), MATRIX(4, 5)}, .n_in = 2, EQUATION("ij,jk->ik"), .error = "'ij,jk->ik' gives one axis two sizes, 3 and 4"},
     {.name = "wrong rank", .in = {MATRIX(2, 3)}, .n_in = 1, EQUATION("ijk->i"), .error = "does not name as many axes as an operand has"},
     {.name = "too few terms", .in = {MATRIX(2, 3), MATRIX(3, 4)}, .n_in = 2, EQUATION("ij->i"), .error = "names fewer operands than there are"},
     {.name = "too many terms", .in = {MATRIX(2, 3)}, .n_in = 1, EQUATION("ij,jk->ik"), .error = "names more operands than there are"},

@@ -44,7 +44,8 @@ bool gr__axes_infer(gr_infer *c)
     const gr__axes_attrs *a = c->attrs;
     unsigned mask;
     if (!gr__axes_mask(&a->axes, c->shape[0].rank, &mask))
-        return gr_infer_fail(c, "an axis is out of range or repeated for %s", gr_infer_shape(c, 0));
+        return gr_infer_fail(c, "axis %d is out of range or repeated for %s",
+                             gr__axes_wrong(&a->axes, mask), gr_infer_shape(c, 0));
     c->shape[0] = gr__axes_reduced(gr_shape_of(c->in[0]), mask, a->keepdim);
     return true;
 }
@@ -83,8 +84,8 @@ const gr_sample gr__axes_samples[] = {
     {.name = "outer two", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{2, {2, 0}}, false}},
     {.name = "scalar", .in = {{.shape = {0, {0}}}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{0, {0}}, false}},
     {.name = "empty", .in = {{.shape = {2, {0, 4}}}}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {1}}, false}},
-    {.name = "bad axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {3}}, false}, .error = "out of range"},
-    {.name = "repeated axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{2, {2, -1}}, false}, .error = "repeated"},
+    {.name = "bad axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{1, {3}}, false}, .error = "axis 3 is out of range or repeated for [2,3,4]"},
+    {.name = "repeated axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr__axes_attrs){{2, {2, -1}}, false}, .error = "axis -1 is out of range or repeated"},
     {0},
 };
 

@@ -5,7 +5,7 @@
  * The others are a reshape or a permute, by definition; their backward is the way back.
  */
 /* SPDX-License-Identifier: MIT */
-#include "family.h"
+#include "axes.h"
 
 #define CUBE {.shape = {3, {2, 3, 4}}}
 #define ONE {.shape = {0, {0}}}
@@ -13,17 +13,11 @@
 
 /* --- squeeze --- */
 
-/* Bit i for each named axis i. False when one is out of range or named twice. */
+/* gr__axes_mask, but no bits where no axis is named. */
 static bool named_axes(const gr_axes *axes, int rank, unsigned *mask)
 {
     *mask = 0;
-    if (axes->n < 0 || axes->n > GR_MAX_RANK) return false;
-    for (int i = 0; i < axes->n; i++) {
-        int axis = axes->axis[i];
-        if (!gr__axis(&axis, rank) || (*mask & 1u << axis)) return false;
-        *mask |= 1u << axis;
-    }
-    return true;
+    return axes->n == 0 || gr__axes_mask(axes, rank, mask);
 }
 
 static gr_tensor *squeeze_define(gr_tensor *const *x, int n, const void *attrs)
@@ -36,8 +30,8 @@ static gr_tensor *squeeze_define(gr_tensor *const *x, int n, const void *attrs)
     (void)n;
     if (!named_axes(axes, from->rank, &mask))
         return gr__fail_at(gr_graph_of(x[0]), GR_ERR_ARGUMENT, GR_HERE,
-                           "squeeze: an axis is out of range or repeated for %s",
-                           gr_shape_text(from, text));
+                           "squeeze: axis %d is out of range or repeated for %s",
+                           gr__axes_wrong(axes, mask), gr_shape_text(from, text));
     for (int i = 0; i < from->rank; i++) {
         const bool named = axes->n == 0 || (mask & 1u << i);
         if (!named || from->dim[i] != 1) to.dim[to.rank++] = from->dim[i];
@@ -56,8 +50,8 @@ static const gr_sample squeeze_samples[] = {
     {.name = "not of size 1", .in = {THIN}, .n_in = 1, .attrs = &(const gr_axes){2, {0, 1}}},
     {.name = "scalar", .in = {ONE}, .n_in = 1, .attrs = &(const gr_axes){0, {0}}},
     {.name = "empty", .in = {{.shape = {2, {1, 0}}}}, .n_in = 1, .attrs = &(const gr_axes){1, {0}}},
-    {.name = "bad axis", .in = {THIN}, .n_in = 1, .attrs = &(const gr_axes){1, {4}}, .error = "out of range or repeated for [1,3,1,2]"},
-    {.name = "repeated", .in = {THIN}, .n_in = 1, .attrs = &(const gr_axes){2, {0, -4}}, .error = "repeated"},
+    {.name = "bad axis", .in = {THIN}, .n_in = 1, .attrs = &(const gr_axes){1, {4}}, .error = "axis 4 is out of range or repeated for [1,3,1,2]"},
+    {.name = "repeated", .in = {THIN}, .n_in = 1, .attrs = &(const gr_axes){2, {0, -4}}, .error = "axis -4 is out of range or repeated"},
     {0},
 };
 
@@ -293,7 +287,8 @@ static bool flip_infer(gr_infer *c)
 {
     unsigned mask;
     if (named_axes(c->attrs, c->shape[0].rank, &mask)) return true;
-    return gr_infer_fail(c, "an axis is out of range or repeated for %s", gr_infer_shape(c, 0));
+    return gr_infer_fail(c, "axis %d is out of range or repeated for %s",
+                         gr__axes_wrong(c->attrs, mask), gr_infer_shape(c, 0));
 }
 
 static bool flip_view(const gr_exec *e, int64_t *strides, int64_t *offset)
@@ -323,7 +318,7 @@ static const gr_sample flip_samples[] = {
     {.name = "all", .in = {{.shape = {2, {3, 4}}}}, .n_in = 1, .attrs = &(const gr_axes){0, {0}}},
     {.name = "scalar", .in = {ONE}, .n_in = 1, .attrs = &(const gr_axes){0, {0}}},
     {.name = "empty", .in = {EMPTY}, .n_in = 1, .attrs = &(const gr_axes){2, {0, 1}}},
-    {.name = "bad axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr_axes){1, {3}}, .error = "out of range or repeated for [2,3,4]"},
+    {.name = "bad axis", .in = {CUBE}, .n_in = 1, .attrs = &(const gr_axes){1, {3}}, .error = "axis 3 is out of range or repeated for [2,3,4]"},
     {0},
 };
 

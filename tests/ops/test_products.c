@@ -197,7 +197,7 @@ START_TEST(a_broken_equation_is_shown)
     } cases[] = {
         {"", "does not name as many axes", 1},       {"ij->iij", "names an axis of the result twice", 1},
         {"ij..", "has a character that is no", 1},   {"......", "has a character that is no", 1},
-        {"ii->i", "gives one axis two sizes", 1},    {"ij,ij,ij,ij,ij,ij,ij,ij,ij", "at most 8 operands", 9},
+        {"ii->i", "gives one axis two sizes, 2 and 3", 1}, {"ij,ij,ij,ij,ij,ij,ij,ij,ij", "at most 8 operands", 9},
         {"ij->ij->ij", "goes on behind its result", 1}, {"ij-", "has a '-' that is no '->'", 1},
         {"ijklmnopqrs", "names more than 8 axes", 1}, {NULL, "the equation is missing", 1},
     };
