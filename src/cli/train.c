@@ -284,10 +284,11 @@ static gr_status train_all(const request *q, const split *s, const folder *f, ou
     return status;
 }
 
+/* A file that another training left there is not spoken of. */
 static int say_failed(const outcome *o)
 {
     int result = fail("train");
-    if (*o->checkpoint && access(o->checkpoint, R_OK) == 0)
+    if (o->trained.history.n > 0 && access(o->checkpoint, R_OK) == 0)
         fprintf(stderr, "the last good state is in %s\n", o->checkpoint);
     return result;
 }

@@ -212,6 +212,9 @@ expect 1 "is not the state of this training" \
 expect 1 "$work/none/checkpoint.safetensors: cannot open" \
     "$gradus" train mlp --resume --out "$work/none"
 holds 'no folder without a checkpoint' test ! -e "$work/none"
+expect 1 'the loss is nan' "$gradus" train mlp --epochs 1 --lr 1e30 --out "$work/parts"
+holds 'a checkpoint of another training is not spoken of' \
+    test 0 = "$(grep -c 'last good state' "$work/stderr")"
 
 # A background job of a shell without job control ignores SIGINT: a terminal's Ctrl-C does not.
 interrupted() { # COMMAND...: its exit status after SIGINT in its third epoch
