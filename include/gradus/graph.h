@@ -66,8 +66,8 @@ GR_API gr_tensor *gr_keep(gr_tensor *t); /* its value, once computed, stays unti
 /* --- derivatives --- */
 
 GR_API gr_status gr_backward(gr_tensor *loss); /* adds d loss / d p into every parameter used */
-typedef gr_status gr_receiver(void *user, gr_param *p); /* p's gradient is complete: p may be written, the gradient cleared */
-GR_API gr_status gr_backward_each(gr_tensor *loss, gr_receiver *receive, void *user); /* gr_backward that need not hold all large gradients at a time */
+typedef gr_status gr_receiver(void *user, gr_param *p); /* the gradient of p, a large one, is complete: p may be written, the gradient cleared */
+GR_API gr_status gr_backward_each(gr_tensor *loss, gr_receiver *receive, void *user); /* gr_backward that hands large gradients over, to hold few at a time; the others stay as ever */
 GR_API gr_status gr_grad(gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **dx); /* d sum(y) / d x[i], as tensors */
 GR_API gr_status gr_vjp(gr_tensor *const *y, gr_tensor *const *dy, int n_y, gr_tensor *const *x, int n_x, gr_tensor **dx); /* sum_j dy_j . d y_j / d x_i */
 GR_API gr_status gr_jvp(gr_tensor *const *y, int n_y, gr_tensor *const *x, gr_tensor *const *dx, int n_x, gr_tensor **dy); /* sum_i d y_j / d x_i . dx_i */
