@@ -12,6 +12,8 @@ enum {
     TASKS = 16,          /* that a large product is cut into */
     FEW_TASKS = 4,       /* of BLAS, where b is large; ours are as few as there are threads */
     ROWS_OF_FEW = 256,   /* or more of so many rows */
+    RUN_ROWS = 192,      /* of a task where a lies across, in runs of so many elements */
+    RUN_COLUMNS = 128,   /* or columns, in whose time such runs can be fetched */
     GROUP = 512 << 10,   /* bytes of b packed at a time, which stay in the second-level cache */
     WHOLE = 4 << 20      /* bytes of b that are packed at once for all threads */
 };
@@ -137,14 +139,24 @@ typedef struct plan {
     gr__spaces spaces;
 } plan;
 
-/* Rows are cut where there are more of them: then b is packed before, for all tasks. Where b is too
- * large for that each task reads it anew: few of them, with many rows. */
+/* At most so many: fewer where a lies across or each of them reads a large b anew. */
+static int64_t most_tasks(const plan *l)
+{
+    const gr__product *p = l->p;
+    const int64_t threads = gr_threads();
+    if (p->m >= p->n && packed_bytes(p->dtype, p->k, p->n) > WHOLE)
+        return most(l->by_blas ? FEW_TASKS : threads, p->m / ROWS_OF_FEW);
+    if (p->a.column == 1 || l->by_blas) return TASKS;
+    if (p->m >= p->n) return up_to(most(1, p->m / RUN_ROWS), threads);
+    return threads == 1 ? most(1, p->n / RUN_COLUMNS) : TASKS;
+}
+
+/* Rows are cut where there are more of them: then b is packed before, for all tasks. */
 static void cut(plan *l)
 {
     const gr__product *p = l->p;
     int64_t tasks = least(up_div(TASKS, l->entries), p->m * p->n * p->k / TASK_WORK);
-    if (p->m >= p->n && packed_bytes(p->dtype, p->k, p->n) > WHOLE)
-        tasks = least(tasks, most(l->by_blas ? FEW_TASKS : gr_threads(), p->m / ROWS_OF_FEW));
+    tasks = least(tasks, most_tasks(l));
     l->rows = p->m;
     l->columns = p->n;
     if (tasks > 1 && p->m >= p->n) l->rows = up_to(up_div(p->m, tasks), GR__GEMM_ROWS);

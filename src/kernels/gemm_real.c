@@ -14,7 +14,7 @@ enum {
     GEMM_VECS = 2,
     GEMM_ROWS = VEC_REGISTERS == 32 ? GR__GEMM_ROWS : 6,
     GEMM_COLUMNS = GEMM_VECS * VEC_LANES,
-    GEMM_AHEAD = 16, /* rows of b that are fetched ahead, from where no processor foresees it */
+    GEMM_AHEAD = 48, /* rows of b that are fetched ahead, from where no processor foresees it */
     GEMM_STRIP = 16, /* elements of k after which lines of what is read later are fetched */
     GEMM_LINE = 64 / sizeof(REAL),
     ROWS_AT = 3 /* rows of a that are reached from one pointer, so that these fit their registers */
@@ -249,12 +249,12 @@ static gemm_ahead next_of_b(const gemm_piece *s)
     return runs_of(&after, 0, s->whole, 0, p->after_columns);
 }
 
-/* The rows of a after these where no processor foresees them: those that lie across. */
+/* The rows of a after these: too many runs, or too short ones, for a processor to foresee. */
 static gemm_ahead next_of_a(const gemm_piece *s, int64_t row, int64_t rows)
 {
     enum { PANELS = 4 }; /* of b, in whose time it is worth it */
     const gr__gemm_block *p = s->p;
-    if (p->a.row != 1 || s->columns < PANELS * GEMM_COLUMNS) return (gemm_ahead){0};
+    if (s->columns < PANELS * GEMM_COLUMNS) return (gemm_ahead){0};
     return runs_of(&p->a, row + rows, gemm_least(rows, p->m - row - rows), s->k, s->depth);
 }
 
