@@ -104,12 +104,23 @@ static ALWAYS_INLINE void add_outer_product(vec sum[][GEMM_VECS], const REAL *co
     }
 }
 
+/* What sums will be added to, where much else was read since it was written. */
+static ALWAYS_INLINE void fetch_add(const gemm_tile *t, const int rows, const int vecs)
+{
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vecs; v++) __builtin_prefetch(t->add + r * t->add_row + v * VEC_LANES);
+    }
+}
+
 static ALWAYS_INLINE void gemm_sums(const gemm_tile *t, const int rows, const int vecs)
 {
     vec sum[GEMM_ROWS][GEMM_VECS] = {{{0}}};
     const REAL *a[(GEMM_ROWS + ROWS_AT - 1) / ROWS_AT], *b = t->b;
     const int64_t a_row = t->a_row, a_step = t->a_step, b_step = t->b_step;
     const int64_t length = t->ahead ? GEMM_STRIP : t->depth;
+    if (t->ahead && t->add) fetch_add(t, rows, vecs);
     UNROLL
     for (int r = 0; r < rows; r += ROWS_AT) a[r / ROWS_AT] = t->a + r * a_row;
     for (int64_t left = t->depth; left > 0; left -= length) {
