@@ -37,9 +37,12 @@ bool gr_shape_equal(const gr_shape *a, const gr_shape *b)
 const char *gr_shape_text(const gr_shape *shape, char text[GR_SHAPE_TEXT])
 {
     if (!shape || !text) return shape ? "" : "[?]";
+    if (shape->rank < 0 || shape->rank > GR_MAX_RANK) {
+        snprintf(text, GR_SHAPE_TEXT, "[rank %d]", shape->rank);
+        return text;
+    }
     int len = snprintf(text, GR_SHAPE_TEXT, "[");
-    int rank = shape->rank < 0 ? 0 : shape->rank > GR_MAX_RANK ? GR_MAX_RANK : shape->rank;
-    for (int i = 0; i < rank && len < GR_SHAPE_TEXT - 1; i++)
+    for (int i = 0; i < shape->rank && len < GR_SHAPE_TEXT - 1; i++)
         len += snprintf(text + len, (size_t)(GR_SHAPE_TEXT - len), "%s%lld", i ? "," : "",
                         (long long)shape->dim[i]);
     if (len < GR_SHAPE_TEXT - 1) snprintf(text + len, (size_t)(GR_SHAPE_TEXT - len), "]");

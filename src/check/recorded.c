@@ -310,8 +310,8 @@ static bool valid_input(gr__recorded *r, const gr__input *in, int i)
 {
     char text[GR_SHAPE_TEXT];
     if (!gr__shape_valid(&in->shape) || (unsigned)in->dtype >= GR_DTYPES)
-        return fault(r, "S0", "input %d: %s is not a usable shape", i,
-                     gr_shape_text(&in->shape, text));
+        return fault(r, "S0", "input %d: %s of %s is not a usable shape", i,
+                     gr_shape_text(&in->shape, text), gr_dtype_name(in->dtype));
     if (!in->data && gr_shape_numel(&in->shape) > 0)
         return fault(r, "S0", "input %d: its data is NULL", i);
     return true;

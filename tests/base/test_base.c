@@ -183,6 +183,8 @@ START_TEST(shapes_that_overflow_are_not_valid)
     char text[GR_SHAPE_TEXT];
     ck_assert_str_eq(gr_shape_text(&GR_SHAPE(2, 3), text), "[2,3]");
     ck_assert_str_eq(gr_shape_text(&GR_SCALAR, text), "[]");
+    ck_assert_str_eq(gr_shape_text(&(gr_shape){GR_MAX_RANK + 1, {2}}, text), "[rank 9]");
+    ck_assert_str_eq(gr_shape_text(&(gr_shape){-1, {2}}, text), "[rank -1]");
     const int64_t m = INT64_MIN;
     ck_assert_uint_lt(strlen(gr_shape_text(&GR_SHAPE(m, m, m, m, m, m, m, m), text)),
                       GR_SHAPE_TEXT);

@@ -331,7 +331,7 @@ START_TEST(unusable_inputs_are_reported)
     EXPECT(check_one(log_of, (gr_check_input){"x", GR_F64, GR_SHAPE(3), NULL}), GR_FAIL);
     SAYS("data is NULL");
     EXPECT(check_one(log_of, (gr_check_input){"x", GR_F64, {1, {-3}}, numbers}), GR_FAIL);
-    SAYS("not a usable shape");
+    SAYS("[-3] of float64 is not a usable shape");
     EXPECT(check(log_of, NULL, NULL, 0, (gr_check_options){0}), GR_FAIL);
 }
 END_TEST
