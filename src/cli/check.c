@@ -35,18 +35,20 @@ static const char more[] =
 
 static int check_request(const usage *u, const request *q)
 {
+    const char *subject = q->so ? "--so" : q->model ? "--model" : "--op";
+    if (q->replay && (q->op || q->model || q->so))
+        return options_error(u, "--replay and %s exclude each other: the case names its op",
+                             subject);
+    if (q->so && (q->op || q->model))
+        return options_error(u, "--so and %s exclude each other", q->op ? "--op" : "--model");
+    if (q->op && q->model) return options_error(u, "--op and --model exclude each other");
     if (q->op && !gr_op_find(q->op))
         return options_error(u, "--op: expected the name of an op, got '%s'", q->op);
     if (q->plot && !q->op) return options_error(u, "--plot needs --op NAME");
-    if (q->op && q->model) return options_error(u, "--op and --model exclude each other");
-    if (q->so && (q->op || q->model))
-        return options_error(u, "--so and %s exclude each other", q->op ? "--op" : "--model");
     if (q->model && !network_find(q->model))
         return options_error(u, "--model: expected %s, got '%s'", network_names(), q->model);
     if (q->model && !q->weights) return options_error(u, "--model needs --weights FILE");
     if (q->weights && !q->model) return options_error(u, "--weights needs --model NAME");
-    if (q->replay && (q->op || q->model || q->so))
-        return options_error(u, "--replay names the op itself");
     if (q->json && q->tap) return options_error(u, "--json and --tap exclude each other");
     return DONE;
 }

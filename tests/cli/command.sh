@@ -181,6 +181,8 @@ expect 3 'tanh has no sample 99' "$gradus" check --replay op=tanh:sample=99:seed
 expect 2 "--replay: expected a case as in a failing report, got 'op=tanhh'" \
     "$gradus" check --replay op=tanhh:sample=1
 expect 2 '--json and --tap exclude each other' "$gradus" check --json --tap
+expect 2 '--so and --op exclude each other' "$gradus" check --so ./mine.so --op mine
+expect 2 '--replay and --so exclude each other' "$gradus" check --so ./mine.so --replay op=tanh:sample=1
 expect 2 "--dtype: expected float32 or float64, got 'float16'" "$gradus" check --dtype float16
 
 # --- precision ---
