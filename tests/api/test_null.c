@@ -306,6 +306,7 @@ END_TEST
 
 START_TEST(questions_about_null_are_answered_as_about_an_inert_object)
 {
+    gr_clear_error();
     ck_assert_str_eq(gr_graph_error(NULL), "the graph is NULL");
     ck_assert_str_eq(gr_model_error(NULL), "the model is NULL");
     ck_assert_str_eq(gr_optimizer_error(NULL), "the optimizer is NULL");
