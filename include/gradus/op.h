@@ -28,6 +28,7 @@ typedef struct gr_infer {
 
 /* Returns false, with the text behind "name: "; %s of a shape: gr_infer_shape. */
 GR_API bool gr_infer_fail(gr_infer *c, const char *format, ...) GR_PRINTF(2, 3);
+GR_API bool gr_infer_same_dtype(gr_infer *c, int i, int j); /* of inputs i and j; else gr_infer_fail says how they differ */
 GR_API const char *gr_infer_shape(gr_infer *c, int input); /* "[2,3]", valid until the next 8 calls */
 
 /* --- what a kernel sees --- */

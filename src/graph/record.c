@@ -2,41 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tape.h"
 
-#include <stdio.h>
 #include <string.h>
-
-/* --- shape rules --- */
-
-bool gr_infer_fail(gr_infer *c, const char *format, ...)
-{
-    if (gr__need("gr_infer_fail", c, "rule's argument")) return false;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(c->message, 400, format, args);
-    va_end(args);
-    return false;
-}
-
-const char *gr_infer_shape(gr_infer *c, int input)
-{
-    static _Thread_local char text[8][GR_SHAPE_TEXT];
-    static _Thread_local unsigned next;
-    if (!c || input < 0 || input >= c->n_in) return "[?]";
-    return gr_shape_text(c->in[input]->shape, text[next++ % 8]);
-}
-
-static bool infer_same(gr_infer *c)
-{
-    for (int i = 1; i < c->n_in; i++) {
-        if (c->in[i]->dtype != c->in[0]->dtype)
-            return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast",
-                                 gr_dtype_name(c->in[0]->dtype), gr_dtype_name(c->in[i]->dtype));
-        if (!gr_shape_equal(c->in[i]->shape, c->in[0]->shape))
-            return gr_infer_fail(c, "expected inputs of one shape, got %s and %s",
-                                 gr_infer_shape(c, 0), gr_infer_shape(c, i));
-    }
-    return true;
-}
 
 /* --- checks --- */
 
@@ -313,7 +279,7 @@ static bool infer(gr_graph *g, gr_infer *c, int n_out, const void *site)
         c->dtype[i] = (gr_dtype)c->in[0]->dtype;
     }
     gr_dtype dtype = gr__kernel_dtype(c->in, c->n_in, GR_F32);
-    bool fits = op->infer ? op->infer(c) : infer_same(c);
+    bool fits = op->infer ? op->infer(c) : gr__infer_same(c);
     if (fits && c->n_in && !computes(op, dtype))
         fits = gr_infer_fail(c, "not defined for %s", gr_dtype_name(dtype));
     if (!fits) gr__fail_at(g, GR_ERR_ARGUMENT, site, "%s: %s", op->name, message);

@@ -210,6 +210,14 @@ struct gr_graph {
 
 /* --- across files of src/graph and src/ops --- */
 
+/* The shape rule of ops that have none: inputs of one shape and dtype. */
+bool gr__infer_same(gr_infer *c);
+/* gr_infer_same_dtype of inputs that are there: small ops are recorded in no time. */
+static inline bool gr__same_dtype(gr_infer *c, int i, int j)
+{
+    return c->in[i]->dtype == c->in[j]->dtype || gr_infer_same_dtype(c, i, j);
+}
+
 /* As gr_apply, recorded as called from `site` unless a site is open. */
 gr_tensor *gr__apply(gr_graph *g, const gr_op *op, gr_tensor *const *in, int n, const void *attrs,
                      const void *site);

@@ -59,10 +59,7 @@ static bool check_operands(gr_infer *c, int first)
     const gr__attend_attrs *a = c->attrs;
     const gr_tensor *q = c->in[first + GR__Q], *k = c->in[first + GR__K], *v = c->in[first + GR__V];
     for (int i = 0; i < 3; i++)
-        if (gr_dtype_of(c->in[first + i]) != gr_dtype_of(c->in[0]))
-            return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast",
-                                 gr_dtype_name(gr_dtype_of(c->in[0])),
-                                 gr_dtype_name(gr_dtype_of(c->in[first + i])));
+        if (!gr__same_dtype(c, 0, first + i)) return false;
     if (!same_batch(gr_shape_of(q), gr_shape_of(k)) ||
         !same_batch(gr_shape_of(q), gr_shape_of(v)) ||
         gr__attend_size(q, 1) != gr__attend_size(k, 1) ||

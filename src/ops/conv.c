@@ -85,11 +85,7 @@ bool gr__conv2d_check_input(gr_infer *c, int i, const char *what)
 {
     if (gr_shape_of(c->in[i])->rank != 4)
         return gr_infer_fail(c, "expected %s, got %s", what, gr_infer_shape(c, i));
-    gr_dtype dtype = gr_dtype_of(c->in[0]), own = gr_dtype_of(c->in[i]);
-    if (dtype != own)
-        return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(dtype),
-                             gr_dtype_name(own));
-    return true;
+    return gr__same_dtype(c, 0, i);
 }
 
 bool gr__conv2d_sizes_fit(const gr_shape *s)
@@ -182,10 +178,7 @@ static bool conv2d_infer(gr_infer *c)
     if (b->rank != 1 || b->dim[0] != w->dim[0])
         return gr_infer_fail(c, "expected a bias of [%lld], got %s", (long long)w->dim[0],
                              gr_infer_shape(c, 2));
-    if (gr_dtype_of(c->in[2]) != c->dtype[0])
-        return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
-                             gr_dtype_name(gr_dtype_of(c->in[2])));
-    return true;
+    return gr__same_dtype(c, 0, 2);
 }
 
 static gr_status conv2d_forward(gr_exec *e)

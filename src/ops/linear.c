@@ -20,9 +20,7 @@ static gr_tensor *product(const gr_op *op, gr_tensor *a, gr_tensor *b)
 static bool one_dtype(gr_infer *c)
 {
     for (int i = 1; i < c->n_in; i++)
-        if ((gr_dtype)c->in[i]->dtype != c->dtype[0])
-            return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
-                                 gr_dtype_name(gr_dtype_of(c->in[i])));
+        if (!gr__same_dtype(c, 0, i)) return false;
     return true;
 }
 

@@ -104,9 +104,7 @@ static const gr_field search_fields[] = {GR_FIELD(search_attrs, right, GR_FIELD_
 static bool searchsorted_infer(gr_infer *c)
 {
     const gr_shape *sorted = gr_shape_of(c->in[0]), *x = gr_shape_of(c->in[1]);
-    if (gr_dtype_of(c->in[1]) != c->dtype[0])
-        return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
-                             gr_dtype_name(gr_dtype_of(c->in[1])));
+    if (!gr__same_dtype(c, 0, 1)) return false;
     bool fits = sorted->rank == 1 || (sorted->rank > 1 && sorted->rank == x->rank);
     for (int i = 0; fits && i + 1 < sorted->rank; i++) fits = sorted->dim[i] == x->dim[i];
     if (!fits)

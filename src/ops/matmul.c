@@ -67,9 +67,7 @@ bool gr__product_infer(gr_infer *c, bool turn_a, bool turn_b)
     if (!fit)
         return gr_infer_fail(c, "cannot multiply %s%s by %s%s", gr_infer_shape(c, 0),
                              turn_a ? "^T" : "", gr_infer_shape(c, 1), turn_b ? "^T" : "");
-    if (c->in[0]->dtype != c->in[1]->dtype)
-        return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
-                             gr_dtype_name(gr_dtype_of(c->in[1])));
+    if (!gr__same_dtype(c, 0, 1)) return false;
     if (!gr__matrix_sizes_fit(a) || !gr__matrix_sizes_fit(b)) return gr_infer_fail(c, "a size is above 2^31");
     c->shape[0].dim[row] = a->dim[turn_a ? column : row];
     c->shape[0].dim[column] = b->dim[turn_b ? row : column];

@@ -35,10 +35,7 @@ bool gr__infer_beside(gr_infer *c)
     if (!fit)
         return gr_infer_fail(c, "%s and %s are different batches", gr_infer_shape(c, 0),
                              gr_infer_shape(c, 1));
-    if (gr_dtype_of(c->in[1]) == gr_dtype_of(c->in[0])) return true;
-    return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast",
-                         gr_dtype_name(gr_dtype_of(c->in[0])),
-                         gr_dtype_name(gr_dtype_of(c->in[1])));
+    return gr__same_dtype(c, 0, 1);
 }
 
 gr_status gr__run_matrices(gr_exec *e, gr__batch b, gr__matrix_fn *body, void *ctx,

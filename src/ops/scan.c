@@ -140,9 +140,7 @@ static const gr_field linear_fields[] = {
 static bool linear_infer(gr_infer *c)
 {
     if (!gr__along_infer(c, ((const linear_attrs *)c->attrs)->axis)) return false;
-    if (gr_dtype_of(c->in[1]) != c->dtype[0])
-        return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
-                             gr_dtype_name(gr_dtype_of(c->in[1])));
+    if (!gr__same_dtype(c, 0, 1)) return false;
     if (gr_shape_equal(gr_shape_of(c->in[0]), gr_shape_of(c->in[1]))) return true;
     return gr_infer_fail(c, "expected factors and terms of one shape, got %s and %s",
                          gr_infer_shape(c, 0), gr_infer_shape(c, 1));

@@ -111,10 +111,7 @@ static bool where_infer(gr_infer *c)
     if (gr_dtype_of(c->in[0]) != GR_BOOL)
         return gr_infer_fail(c, "the condition is %s, expected bool",
                              gr_dtype_name(gr_dtype_of(c->in[0])));
-    if (gr_dtype_of(c->in[1]) != gr_dtype_of(c->in[2]))
-        return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast",
-                             gr_dtype_name(gr_dtype_of(c->in[1])),
-                             gr_dtype_name(gr_dtype_of(c->in[2])));
+    if (!gr__same_dtype(c, 1, 2)) return false;
     c->dtype[0] = gr_dtype_of(c->in[1]);
     return true;
 }
@@ -173,10 +170,7 @@ gr_tensor *gr_where(gr_tensor *cond, gr_tensor *a, gr_tensor *b)
 
 static bool compare_infer(gr_infer *c)
 {
-    if (gr_dtype_of(c->in[0]) != gr_dtype_of(c->in[1]))
-        return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast",
-                             gr_dtype_name(gr_dtype_of(c->in[0])),
-                             gr_dtype_name(gr_dtype_of(c->in[1])));
+    if (!gr__same_dtype(c, 0, 1)) return false;
     c->dtype[0] = GR_BOOL;
     return true;
 }

@@ -157,10 +157,7 @@ static gr_tensor *sum_along(gr_tensor *x, const void *attrs)
 
 static bool softmax_grad_infer(gr_infer *c)
 {
-    const gr_dtype dy = gr_dtype_of(c->in[0]), y = gr_dtype_of(c->in[1]);
-    if (dy != y)
-        return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(dy),
-                             gr_dtype_name(y));
+    if (!gr__same_dtype(c, 0, 1)) return false;
     if (!gr_shape_equal(gr_shape_of(c->in[0]), gr_shape_of(c->in[1])))
         return gr_infer_fail(c, "expected dy of the shape of y, %s, got %s", gr_infer_shape(c, 1),
                              gr_infer_shape(c, 0));

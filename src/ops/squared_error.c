@@ -29,9 +29,7 @@ static bool are_alike(gr_infer *c, int i)
         return gr_infer_fail(c, "expected x and t of one shape, got %s and %s",
                              gr_infer_shape(c, i), gr_infer_shape(c, i + 1));
     for (int k = 1; k < c->n_in; k++)
-        if (c->in[k]->dtype != c->in[0]->dtype)
-            return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(c->dtype[0]),
-                                 gr_dtype_name(gr_dtype_of(c->in[k])));
+        if (!gr__same_dtype(c, 0, k)) return false;
     return true;
 }
 

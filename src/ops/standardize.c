@@ -25,10 +25,7 @@ typedef struct grad_attrs {
 bool gr__infer_operand(gr_infer *c, int i, const char *name, gr_shape shape)
 {
     char text[GR_SHAPE_TEXT];
-    const gr_dtype want = gr_dtype_of(c->in[0]), dtype = gr_dtype_of(c->in[i]);
-    if (dtype != want)
-        return gr_infer_fail(c, "cannot mix %s and %s; use gr_cast", gr_dtype_name(want),
-                             gr_dtype_name(dtype));
+    if (!gr__same_dtype(c, 0, i)) return false;
     if (gr_shape_equal(gr_shape_of(c->in[i]), &shape)) return true;
     return gr_infer_fail(c, "expected %s of %s, got %s", name, gr_shape_text(&shape, text),
                          gr_infer_shape(c, i));

@@ -76,6 +76,25 @@ START_TEST(dtypes_are_not_mixed_silently)
 }
 END_TEST
 
+static bool last_two_alike(gr_infer *c)
+{
+    return gr_infer_same_dtype(c, 1, 2) && !gr_infer_same_dtype(c, 0, 3);
+}
+
+START_TEST(a_rule_can_ask_for_inputs_of_one_dtype)
+{
+    static const gr_op op = {.name = "pick", .n_in = 3, .infer = last_two_alike};
+    gr_tensor *f32 = gr_ones(g, GR_F32, GR_SCALAR), *f64 = gr_ones(g, GR_F64, GR_SCALAR);
+    gr_apply(g, &op, (gr_tensor *[]){f64, f32, f64}, 3, NULL);
+    assert_error("pick: cannot mix float32 and float64; use gr_cast");
+    gr_graph_reset(g);
+    f32 = gr_ones(g, GR_F32, GR_SCALAR);
+    f64 = gr_ones(g, GR_F64, GR_SCALAR);
+    gr_apply(g, &op, (gr_tensor *[]){f64, f32, f32}, 3, NULL);
+    assert_error("pick: not defined for float64");
+}
+END_TEST
+
 START_TEST(ops_without_a_kernel_for_a_dtype_say_so)
 {
     gr_tanh(gr_ones(g, GR_I64, GR_SHAPE(2)));
@@ -306,10 +325,10 @@ END_TEST
 
 SUITE("record", setup, teardown, shapes_broadcast_as_in_numpy,
       the_first_error_sticks_and_names_shapes_and_line, a_reset_graph_forgets_its_error,
-      dtypes_are_not_mixed_silently, ops_without_a_kernel_for_a_dtype_say_so,
-      tensors_of_another_graph_are_refused, stale_tensors_are_refused,
-      null_arguments_are_errors_not_crashes, an_op_with_a_forgotten_or_impossible_member_is_refused,
-      impossible_shapes_are_refused, reshape_resolves_an_open_size_and_views_where_it_can,
-      views_of_views_read_the_right_elements, a_long_chain_of_views_of_a_parameter_is_no_burden,
-      a_site_names_the_outermost_call, every_op_is_listed_once_with_its_texts,
-      a_tensor_that_cannot_be_used_has_no_node)
+      dtypes_are_not_mixed_silently, a_rule_can_ask_for_inputs_of_one_dtype,
+      ops_without_a_kernel_for_a_dtype_say_so, tensors_of_another_graph_are_refused,
+      stale_tensors_are_refused, null_arguments_are_errors_not_crashes,
+      an_op_with_a_forgotten_or_impossible_member_is_refused, impossible_shapes_are_refused,
+      reshape_resolves_an_open_size_and_views_where_it_can, views_of_views_read_the_right_elements,
+      a_long_chain_of_views_of_a_parameter_is_no_burden, a_site_names_the_outermost_call,
+      every_op_is_listed_once_with_its_texts, a_tensor_that_cannot_be_used_has_no_node)
