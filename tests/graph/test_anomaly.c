@@ -358,6 +358,7 @@ END_TEST
 START_TEST(a_sum_in_place_of_its_first_part_is_blamed)
 {
     gr_tensor *x = SOURCE(60, 50), *w = gr_full(g, GR_F64, GR_SHAPE(50, 1), 0.95e308), *dx;
+    gr_graph_set_eager(g, false); /* forward, which nobody needs, overflows as well */
     gr_grad(gr_add(gr_matmul(x, w), gr_matmul(x, w)), &x, 1, &dx);
     ck_assert_ptr_null(gr_data(dx));
     assert_error("acc, recorded by the backward rule of matmul: node");

@@ -25,8 +25,7 @@ START_TEST(a_loss_read_before_backward_takes_no_more_memory)
 {
     size_t peaks[2];
     for (int early = 0; early < 2; early++) {
-        gr_graph_free(g);
-        g = gr_graph_new();
+        renew_graph();
         gr_tensor *loss = gr_mean_all(stack(normed, source(), 0, 40, CUT(5)));
         if (early) ck_assert(isfinite(gr_item(loss)));
         ck_assert_msg(gr_backward(loss) == GR_OK, "%s", gr_graph_error(g));
@@ -64,8 +63,7 @@ START_TEST(gr_grad_without_gradients_of_its_own_takes_less_memory_too)
     size_t peaks[2];
     for (int section = 0; section < 2; section++) {
         gr_tensor *x[30], *dx[30];
-        gr_graph_free(g);
-        g = gr_graph_new();
+        renew_graph();
         gr_tensor *loss = gr_mean_all(stack(normed, source(), 0, 30, CUT(section * 5)));
         for (int l = 0; l < 30; l++) x[l] = gr_use(g, scale[l]);
         gr_no_grad_begin(g);

@@ -315,7 +315,7 @@ START_TEST(a_parameter_changed_meanwhile_is_named)
 }
 END_TEST
 
-SUITE("group", setup, teardown, random_programs_give_the_same_bits_in_every_mode,
+SUITE("group", setup_deferred, teardown, random_programs_give_the_same_bits_in_every_mode,
       a_sum_gives_the_same_bits_in_a_group_and_by_itself,
       a_mean_at_the_end_leaves_forward_and_backward_in_one_group,
       memory_that_is_out_amid_a_group_is_an_error_and_leaks_nothing,

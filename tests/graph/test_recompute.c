@@ -15,7 +15,7 @@ static gr_param *weight[3];
 static void begin(void)
 {
     static float start[NUMEL];
-    setup();
+    setup_deferred();
     for (int k = 0; k < 3; k++) {
         for (int i = 0; i < NUMEL; i++) start[i] = (float)sin(0.7 * i + k) / 8;
         weight[k] = gr_param_new("w", GR_F32, GR_SHAPE(N, N), start);
