@@ -264,6 +264,7 @@ static void set_block(gr__gemm_block *block, const gr__product *p, int64_t entry
     block->after = NULL;
     block->after_columns = 0;
     block->space = NULL;
+    block->soon = NULL;
 }
 
 /* Tells of the columns of b that come when each thread has done a block. */
@@ -289,6 +290,9 @@ static void run_task(plan *l, int64_t task, void *space)
     block.space = space;
     look_ahead(l, column, &block);
     if (l->packed) block.packed = l->packed + column * p->k * l->size;
+    block.soon = p->soon;
+    block.part = task;
+    block.parts = tasks_of(l);
     if (l->by_dots) l->kernels->dot(&block);
     else if (l->by_blas) gr__gemm_blas_block(p->dtype, &block);
     else l->kernels->block(&block);

@@ -11,6 +11,12 @@ typedef struct gr__matrix {
     int64_t row, column;
 } gr__matrix;
 
+/* What is read or written after a product, and fetched meanwhile. */
+typedef struct gr__soon {
+    const void *data; /* NULL: the end of a list */
+    int64_t bytes;
+} gr__soon;
+
 /* c = a b + add, or a batch of such products; sizes below 2^31. What is 0 or NULL is left out. */
 typedef struct gr__product {
     gr_dtype dtype;
@@ -22,6 +28,7 @@ typedef struct gr__product {
     void *c;            /* [batch, m, n], row-major */
     int axes;           /* of the batch: their sizes, and the strides of a and b along them */
     const int64_t *sizes, *a_strides, *b_strides;
+    const gr__soon *soon; /* a hint, which only products by a packed b take */
 } gr__product;
 
 /* Bytes of scratch for the product, often 0: they depend on all but the pointers, save on packed. With
@@ -55,6 +62,8 @@ typedef struct gr__gemm_block {
     const void *after; /* columns of b that this thread will probably pack after the block's */
     int64_t after_columns; /* as many; 0: none */
     void *space; /* GR__GEMM_DEPTH x group elements; NULL: on the stack, a panel at a time */
+    const gr__soon *soon; /* of all of which this block fetches one part of `parts`; or NULL */
+    int64_t part, parts;
 } gr__gemm_block;
 
 enum {

@@ -15,61 +15,8 @@ enum {
     GEMM_ROWS = VEC_REGISTERS == 32 ? GR__GEMM_ROWS : 6,
     GEMM_COLUMNS = GEMM_VECS * VEC_LANES,
     GEMM_AHEAD = 48, /* rows of b that are fetched ahead, from where no processor foresees it */
-    GEMM_STRIP = 16, /* elements of k after which lines of what is read later are fetched */
-    GEMM_LINE = 64 / sizeof(REAL),
     ROWS_AT = 3 /* rows of a that are reached from one pointer, so that these fit their registers */
 };
-
-/* --- what is read later: fetched while tiles are multiplied --- */
-
-/* `runs` runs of `length` elements. */
-typedef struct gemm_ahead {
-    const REAL *x;
-    int64_t runs, step, length;
-    int64_t at;    /* where the first of them goes on */
-    int64_t lines; /* to fetch at each strip of k */
-} gemm_ahead;
-
-static int64_t gemm_least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Rows and columns of x from (row, column) on, in the runs in which they lie, if any. */
-static gemm_ahead runs_of(const gr__matrix *x, int64_t row, int64_t rows, int64_t column,
-                          int64_t columns)
-{
-    if (rows <= 0 || columns <= 0) return (gemm_ahead){0};
-    const REAL *from = (const REAL *)x->data + row * x->row + column * x->column;
-    if (x->column == 1) return (gemm_ahead){from, rows, x->row, columns, 0, 0};
-    if (x->row == 1) return (gemm_ahead){from, columns, x->column, rows, 0, 0};
-    return (gemm_ahead){0};
-}
-
-/* So many lines at a time that `tiles` of them do it all. */
-static gemm_ahead spread(gemm_ahead f, int64_t depth, int64_t tiles)
-{
-    if (f.runs == 0) return f;
-    const int64_t strips = tiles * ((depth + GEMM_STRIP - 1) / GEMM_STRIP);
-    const int64_t lines = f.runs * ((f.length + GEMM_LINE - 1) / GEMM_LINE);
-    f.lines = (lines + strips - 1) / strips;
-    return f;
-}
-
-/* A line's worth of a run, by its end: where no line begins with it, the line it begins in is there,
- * with what was read before. */
-static ALWAYS_INLINE void fetch_lines(gemm_ahead *f)
-{
-    for (int64_t n = f->lines; n > 0 && f->runs > 0; n--) {
-        const int64_t end = gemm_least(f->at + GEMM_LINE, f->length);
-        __builtin_prefetch(f->x + end - 1, 0, 2);
-        f->at += GEMM_LINE;
-        if (f->at < f->length) continue;
-        f->at = 0;
-        f->x += f->step;
-        f->runs--;
-    }
-}
 
 /* --- tiles --- */
 
@@ -191,6 +138,7 @@ typedef struct gemm_piece {
     int64_t whole;   /* the depth of a block's first piece */
     const REAL *add; /* of the first row and column of the block */
     int64_t add_row;
+    gemm_ahead *soon; /* of the block */
 } gemm_piece;
 
 /* Rows of a where they lie, however that is: packing them gains nothing. An odd number of rows gets
@@ -299,13 +247,20 @@ static void multiply_piece(const gemm_piece *s)
     const gr__gemm_block *p = s->p;
     if (!p->packed) pack_b(s);
     int64_t panels = (p->m + GEMM_ROWS - 1) / GEMM_ROWS, rows;
-    gemm_ahead next = spread(next_of_b(s), s->depth, panels * panels_of(s));
+    gemm_ahead next_b = spread(next_of_b(s), s->depth, panels * panels_of(s));
+    gemm_ahead *next = s->soon->runs ? s->soon : &next_b;
     for (int64_t row = 0; row < p->m; row += rows, panels--) {
         rows = (p->m - row + panels - 1) / panels;
         rows += rows % 2;
         if (rows > p->m - row) rows = p->m - row;
-        multiply_panels(s, row, rows, &next);
+        multiply_panels(s, row, rows, next);
     }
+}
+
+static int64_t tiles_of(const gr__gemm_block *p)
+{
+    const int64_t panels = (p->n + GEMM_COLUMNS - 1) / GEMM_COLUMNS;
+    return (p->m + GEMM_ROWS - 1) / GEMM_ROWS * panels;
 }
 
 /* Groups of columns, and of these pieces of the sum. */
@@ -313,6 +268,7 @@ static void multiply_groups(const gr__gemm_block *p, REAL *space, int64_t group)
 {
     const int64_t pieces = (p->k + GR__GEMM_DEPTH - 1) / GR__GEMM_DEPTH;
     const int64_t depth = pieces ? (p->k + pieces - 1) / pieces : 0;
+    gemm_ahead soon = p->packed ? soon_of(p, tiles_of(p)) : (gemm_ahead){0};
     for (int64_t column = 0; column < p->n; column += group) {
         int64_t k = 0;
         gemm_piece s = {.p = p,
@@ -321,7 +277,8 @@ static void multiply_groups(const gr__gemm_block *p, REAL *space, int64_t group)
                         .columns = p->n - column < group ? p->n - column : group,
                         .whole = depth,
                         .add = p->add,
-                        .add_row = p->add_row};
+                        .add_row = p->add_row,
+                        .soon = &soon};
         do {
             s.k = k;
             s.depth = p->k - k < depth ? p->k - k : depth;

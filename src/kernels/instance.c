@@ -12,6 +12,7 @@
 #include "conv_winograd_weight_real.c"
 #include "finite_real.c"
 #include "gemm_dot_real.c"
+#include "gemm_fetch_real.c"
 #include "gemm_pack_real.c"
 #include "gemm_real.c"
 #include "gemm_tiny_real.c"

@@ -96,8 +96,9 @@ size_t gr__recurrence_packed(const gr__recurrence *r)
 }
 
 /* Over a few rows, whose a and c are given; the rest is the same for all steps. */
-static void multiply(gr__product p, int64_t rows, const void *a, void *c)
+static void multiply(gr__product p, int64_t rows, const void *a, void *c, const gr__soon *soon)
 {
+    p.soon = soon;
     p.m = rows;
     p.a.data = a;
     p.c = c;
@@ -105,30 +106,24 @@ static void multiply(gr__product p, int64_t rows, const void *a, void *c)
     gr__gemm(&p, NULL);
 }
 
-/* --- what a row reads and writes, fetched while the row before is computed --- */
+/* --- what the rows of a step read and write, fetched while a product is computed --- */
 
 /* [T,N,width H]; no data: the end of a list */
 typedef struct array {
     const void *data;
     int width;
-    bool written;
 } array;
 
-enum { MOST_ARRAYS = 5, LINE = 64 };
+enum { MOST_ARRAYS = 5 };
 
-static void fetch_lines(const char *x, size_t bytes, bool written)
+/* Rows [begin, end) of step t. */
+static void list_rows(const gr__recurrence *r, const array *x, int64_t t, int64_t begin,
+                      int64_t end, gr__soon *list)
 {
-    if (written)
-        for (size_t i = 0; i < bytes; i += LINE) __builtin_prefetch(x + i, 1);
-    else
-        for (size_t i = 0; i < bytes; i += LINE) __builtin_prefetch(x + i);
-}
-
-static void fetch_row(const gr__recurrence *r, const array *x, int64_t t, int64_t n)
-{
+    const int64_t units = (end - begin) * (int64_t)row_bytes(r);
     for (; x->data; x++)
-        fetch_lines(row_at(r, x->data, t, n, x->width), (size_t)x->width * row_bytes(r),
-                    x->written);
+        *list++ = (gr__soon){row_at(r, x->data, t, begin, x->width), x->width * units};
+    *list = (gr__soon){0};
 }
 
 /* --- forwards --- */
@@ -146,15 +141,13 @@ static void forward_rows(void *ctx, int64_t begin, int64_t end)
 {
     const forward_job *j = ctx;
     const gr__recurrence *r = j->r;
+    gr__soon soon[MOST_ARRAYS];
     for (int64_t k = 0; k < r->steps; k++) {
         const int64_t t = r->reverse ? r->steps - 1 - k : k;
-        fetch_row(r, j->arrays, t, begin);
+        list_rows(r, j->arrays, t, begin, end, soon);
         multiply(j->product, end - begin, row_at(r, r->h, 0, begin, 1),
-                 row_at(r, r->s, 0, begin, r->gates));
-        for (int64_t n = begin; n < end; n++) {
-            if (n + 1 < end) fetch_row(r, j->arrays, t, n + 1);
-            j->row(r, t, n);
-        }
+                 row_at(r, r->s, 0, begin, r->gates), soon);
+        for (int64_t n = begin; n < end; n++) j->row(r, t, n);
     }
 }
 
@@ -167,7 +160,7 @@ static void forward(const gr__recurrence *r, forward_row *row, int saved)
         .r = r,
         .row = row,
         .product = {.dtype = r->dtype, .n = gates, .k = h, .a = {NULL, h, 1}, .b = b},
-        .arrays = {{r->a, r->gates, false}, {r->y, 1, true}, {r->saved, saved, true}},
+        .arrays = {{r->a, r->gates}, {r->y, 1}, {r->saved, saved}},
     };
     gr__gemm_pack(r->dtype, h, gates, b, r->packed);
     j.product.packed = r->packed;
@@ -246,14 +239,14 @@ static void backward_rows(void *ctx, int64_t begin, int64_t end)
 {
     const backward_job *j = ctx;
     const gr__recurrence *r = &j->g->of;
+    gr__soon soon[MOST_ARRAYS];
     for (int64_t k = 0; k < r->steps; k++) {
-        const int64_t t = r->reverse ? k : r->steps - 1 - k;
-        for (int64_t n = begin; n < end; n++) {
-            if (n + 1 < end) fetch_row(r, j->arrays, t, n + 1);
-            j->row(j->g, t, n);
-        }
+        const int64_t t = r->reverse ? k : r->steps - 1 - k, next = r->reverse ? t + 1 : t - 1;
+        const bool last = k + 1 == r->steps;
+        for (int64_t n = begin; n < end; n++) j->row(j->g, t, n);
+        if (!last) list_rows(r, j->arrays, next, begin, end, soon);
         multiply(j->product, end - begin, row_at(r, j->through, t, begin, r->gates),
-                 row_at(r, j->g->dh, 0, begin, 1));
+                 row_at(r, j->g->dh, 0, begin, 1), last ? NULL : soon);
     }
 }
 
@@ -263,13 +256,13 @@ static void backward(const gr__recurrence_grad *g, const void *through, backward
     const gr__recurrence *r = &g->of;
     const int64_t h = r->hidden, gates = r->gates * h;
     const gr__matrix b = {r->w, h, 1};
-    const array kept = saved ? (array){r->saved, saved, false} : (array){r->y, 1, false};
+    const array kept = saved ? (array){r->saved, saved} : (array){r->y, 1};
     backward_job j = {
         .g = g,
         .row = row,
         .through = through,
         .product = {.dtype = r->dtype, .n = h, .k = gates, .a = {NULL, gates, 1}, .b = b},
-        .arrays = {kept, {g->dy, 1, false}, {g->da, r->gates, true}, {g->ds, r->gates, true}},
+        .arrays = {kept, {g->dy, 1}, {g->da, r->gates}, {g->ds, r->gates}},
     };
     gr__gemm_pack(r->dtype, gates, h, b, r->packed);
     j.product.packed = r->packed;

@@ -82,18 +82,22 @@ static double at(const matrix *m, int64_t i, int64_t j)
 
 /* --- products --- */
 
-enum { SCRATCH, NO_SCRATCH, PACKED, WAYS };
+enum { SCRATCH, NO_SCRATCH, PACKED, FETCHING, WAYS };
 
-static const char *const way_names[WAYS] = {"scratch", "no scratch", "packed"};
+static const char *const way_names[WAYS] = {"scratch", "no scratch", "packed",
+                                            "packed, with more to fetch"};
 
 static void run(const gr__product *p, int way)
 {
     gr__product q = *p;
+    const int64_t size = (int64_t)gr_dtype_size(p->dtype);
+    const gr__soon soon[] = {{p->c, p->m * p->n * size}, {p->b.data, size}, {0}};
     void *packed = malloc(gr__gemm_packed_size(p->dtype, p->k, p->n) + 1);
-    if (way == PACKED) {
+    if (way >= PACKED) {
         gr__gemm_pack(p->dtype, p->k, p->n, p->b, packed);
         q.packed = packed;
     }
+    if (way == FETCHING) q.soon = soon;
     void *scratch = way == NO_SCRATCH ? NULL : malloc(gr__gemm_scratch(&q) + 1);
     gr__gemm(&q, scratch);
     free(scratch);
@@ -307,9 +311,9 @@ static void check_bits(gr_dtype dtype, const int64_t *size, int layout_a, int la
 START_TEST(bits_depend_on_neither_threads_nor_packing)
 {
     static const int64_t some[][3] = {
-        {33, 70, 20},   {170, 100, 400},  {100, 160, 390},
-        {20, 800, 300}, {1, 900, 500},    {600, 1, 700},
-        {130, 2048, 30},  /* rows of b whole pages apart */
+        {33, 70, 20},     {170, 100, 400}, {100, 160, 390}, {20, 800, 300},
+        {1, 900, 500},    {600, 1, 700},   {130, 2048, 30}, /* rows of b whole pages apart */
+        {400, 70, 390},   /* rows enough for a few tasks with long runs */
         {120, 110, 9600}, /* b too large to be packed for all tasks at once */
     };
     FOR_INSTANCES(dtype)
