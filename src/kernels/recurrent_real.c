@@ -81,13 +81,21 @@ static void lstm_grad_row(int64_t n, const void *gates, const void *c, const voi
 
 /* --- GRU --- */
 
+/* y = a + s + b, or a + s where there is no b */
+static ALWAYS_INLINE void cell_gates(int64_t n, const REAL *a, const REAL *s, const REAL *b,
+                                     REAL *restrict y)
+{
+    if (!b) cell_sum(n, a, s, y);
+    else
+        for (int64_t i = 0; i < n; i++) y[i] = a[i] + s[i] + b[i];
+}
+
 static void gru_row(int64_t n, const void *a, const void *s, const void *b, const void *h,
                     void *gates, void *h_out)
 {
     REAL *restrict r = gates, *z = r + n, *fresh = z + n, *inner = fresh + n, *restrict y = h_out;
     const REAL *in = a, *sum = s, *before = h;
-    cell_sum(2 * n, in, sum, r);
-    if (b) cell_sum(2 * n, r, b, r);
+    cell_gates(2 * n, in, sum, b, r);
     cell_sigmoid(2 * n, r);
     cell_sum(n, sum + 2 * n, b ? (const REAL *)b + 2 * n : NULL, inner);
     for (int64_t k = 0; k < n; k++) fresh[k] = in[2 * n + k] + r[k] * inner[k];
