@@ -243,6 +243,7 @@ class Running(unittest.TestCase):
             self.assertIn("expected a number above 0, got 0", self.refusal(option, "0"))
         self.assertIn("above 0, got inf", self.refusal("--seconds", "inf"))
         self.assertIn("has no bench/workloads", self.refusal("--build", self.build / "none"))
+        self.assertIn("nobody is left", self.refusal("--no-ours", "--no-peer"))
         done, _ = self.run_it("--workloads", "mlp", "--kann", str(self.build / "none"))
         self.assertEqual(done.returncode, 1)
         self.assertIn("none is no folder", done.stdout + done.stderr)
