@@ -40,7 +40,7 @@ typedef struct gr_rule {
     void (*tile[GR_DTYPES])(const gr_update *u);       /* GR_F32 and GR_F64 */
 } gr_rule;
 
-GR_API gr_optimizer *gr_optimizer_new(gr_model *m, const gr_rule *rule, double lr, const void *options); /* copies both */
+GR_API gr_optimizer *gr_optimizer_new(gr_model *m, const gr_rule *rule, double lr, const void *options); /* copies both; m has to live for all but gr_optimizer_free */
 GR_API void gr_optimizer_free(gr_optimizer *opt);
 GR_API gr_status gr_step(gr_optimizer *opt);      /* updates every parameter that has a gradient, and clears it */
 GR_API gr_status gr_backward_step(gr_optimizer *opt, gr_tensor *loss); /* gr_backward and gr_step in less memory: each large gradient lives until its update */

@@ -20,6 +20,8 @@ static bool reshape_infer(gr_infer *c)
     int64_t known = 1, have = gr_numel(c->in[0]);
     int open = -1;
     char text[GR_SHAPE_TEXT];
+    if (shape.rank < 0 || shape.rank > GR_MAX_RANK)
+        return gr_infer_fail(c, "%s is not a shape", gr_shape_text(&shape, text));
     for (int i = 0; i < shape.rank; i++) {
         if (shape.dim[i] == -1 && open < 0) open = i;
         else if (shape.dim[i] < 0 || __builtin_mul_overflow(known, shape.dim[i], &known))
@@ -291,7 +293,8 @@ gr_tensor *gr_sum_to(gr_tensor *x, gr_shape shape)
     char a[GR_SHAPE_TEXT], b[GR_SHAPE_TEXT];
     if (!x || gr__is_nil(x)) return gr__unary(&reshape_op, x, &shape, GR_HERE);
     if (gr_shape_equal(x->shape, &shape)) return x;
-    if (!gr__shape_broadcast(&shape, x->shape, &joined) || !gr_shape_equal(&joined, x->shape))
+    if (!gr__shape_valid(&shape) || !gr__shape_broadcast(&shape, x->shape, &joined) ||
+        !gr_shape_equal(&joined, x->shape))
         return gr__fail_at(x->graph, GR_ERR_ARGUMENT, GR_HERE, "sum_to: %s does not stretch to %s",
                            gr_shape_text(&shape, a), gr_shape_text(x->shape, b));
     int extra = x->shape->rank - shape.rank;

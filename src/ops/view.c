@@ -170,7 +170,8 @@ static gr_tensor *unflatten_define(gr_tensor *const *x, int n, const void *attrs
     if (!gr__axis(&axis, from->rank))
         return gr__fail_at(gr_graph_of(x[0]), GR_ERR_ARGUMENT, GR_HERE,
                            "unflatten: axis %d is out of range for %s", a->axis, text[0]);
-    if (!resolve_sizes(&sizes, from->dim[axis]) || from->rank - 1 + sizes.rank > GR_MAX_RANK)
+    const bool fits = sizes.rank >= 0 && from->rank - 1 + sizes.rank <= GR_MAX_RANK;
+    if (!fits || !resolve_sizes(&sizes, from->dim[axis]))
         return gr__fail_at(gr_graph_of(x[0]), GR_ERR_ARGUMENT, GR_HERE,
                            "unflatten: cannot make axis %d of %s into %s", axis, text[0],
                            gr_shape_text(&a->sizes, text[1]));

@@ -5,6 +5,7 @@
 #include "suite.h"
 
 #include <gradus/gradus.h>
+#include <stdio.h>
 #include <string.h>
 
 /* --- chains of random views, against an interpreter that moves elements one by one --- */
@@ -205,6 +206,36 @@ START_TEST(impossible_views_are_refused)
 }
 END_TEST
 
+static gr_tensor *unflatten_first(gr_tensor *x, gr_shape sizes)
+{
+    return gr_unflatten(x, 0, sizes);
+}
+
+/* Nine numbers in GR_SHAPE make a compiler warn, no more; the ninth would be read from beyond. */
+START_TEST(shapes_of_no_possible_rank_are_refused)
+{
+    typedef gr_tensor *taker(gr_tensor *x, gr_shape shape);
+    const struct {
+        taker *op;
+        const char *error;
+    } cases[] = {{gr_reshape, "reshape: [rank %d] is not a shape"},
+                 {gr_expand, "expand: cannot stretch [1] to [rank %d]"},
+                 {gr_sum_to, "sum_to: [rank %d] does not stretch to [1]"},
+                 {gr_repeat, "repeat: cannot repeat [1] [rank %d] times"},
+                 {unflatten_first, "unflatten: cannot make axis 0 of [1] into [rank %d]"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int rank = -1; rank <= GR_MAX_RANK + 1; rank += GR_MAX_RANK + 2) {
+            char error[128];
+            gr_graph_reset(g);
+            cases[i].op(gr_ones(g, GR_F32, GR_SHAPE(1)), (gr_shape){rank, {1, 1, 1, 1, 1, 1, 1, 1}});
+            snprintf(error, sizeof error, cases[i].error, rank);
+            ck_assert_msg(gr_graph_error(g) && strstr(gr_graph_error(g), error), "expected '%s', got '%s'",
+                          error, gr_graph_error(g) ? gr_graph_error(g) : "none");
+        }
+}
+END_TEST
+
 SUITE("shape", setup, teardown, chains_of_views_move_values_and_gradients_as_they_should,
       concat_joins_and_its_gradient_parts, concat_of_one_tensor_twice_adds_both_gradients,
-      many_inputs_are_joined, other_dtypes_are_moved_too, impossible_views_are_refused)
+      many_inputs_are_joined, other_dtypes_are_moved_too, impossible_views_are_refused,
+      shapes_of_no_possible_rank_are_refused)
