@@ -87,13 +87,16 @@ static int64_t pad_source(const void *attrs, int axis, int64_t i, int64_t n)
     return modes[o->mode].source(i - o->before[axis], n);
 }
 
-/* Whether the borders suit an axis of n elements; sets its size with them. */
+/* Whether the borders suit an axis of n elements, and all places in it can be counted from both ends;
+ * sets its size with them. */
 static bool padded_size(const gr_pad_options *o, int axis, int64_t n, int64_t *size)
 {
     const int64_t width = modes[o->mode].width(n);
+    int64_t last;
     return o->before[axis] <= width && o->after[axis] <= width &&
            !__builtin_add_overflow(n, o->before[axis], size) &&
-           !__builtin_add_overflow(*size, o->after[axis], size) && *size >= 0;
+           !__builtin_add_overflow(*size, o->after[axis], size) && *size >= 0 &&
+           !__builtin_sub_overflow(*size, o->before[axis], &last);
 }
 
 static bool check_options(gr_infer *c, const gr_pad_options *o)
@@ -163,6 +166,7 @@ static const gr_sample pad_samples[] = {
     {.name = "too many axes", .in = {M34}, .n_in = 1, .attrs = PAD(.before = {0, 0, 1}), .error = "axis 2 is to be padded, [3,4] has 2 axes"},
     {.name = "no mode", .in = {M34}, .n_in = 1, .attrs = PAD(.mode = (gr_pad_mode)4), .error = "there is no mode 4"},
     {.name = "too large", .in = {M34}, .n_in = 1, .attrs = PAD(.after = {INT64_MAX}), .error = "cannot pad"},
+    {.name = "too far", .in = {M34}, .n_in = 1, .attrs = PAD(.before = {INT64_MIN}, .after = {INT64_MAX}), .error = "cannot pad"},
     {0},
 };
 
