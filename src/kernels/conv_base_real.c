@@ -1,6 +1,6 @@
 /* conv_base_real.c - planes, the product by weights, and y; for one dtype and instruction set. */
 /* SPDX-License-Identifier: MIT */
-#include "conv.h"
+#include "conv_real.h"
 #include "instance.h"
 
 /* Accumulators that fill the vector registers, beside one row of operands and a broadcast one. */
@@ -25,11 +25,6 @@ static column_range columns_of(const gr__conv_axis *w, int64_t plane, int64_t n)
     if (s.end > n) s.end = n;
     if (s.begin > s.end) s.begin = s.end;
     return s;
-}
-
-static void fill_zero(REAL *y, int64_t n)
-{
-    memset(y, 0, (size_t)n * sizeof *y);
 }
 
 /* y[j] = x[2 j]. The last vector ends with the last element, and none reads beyond it. */
@@ -151,11 +146,6 @@ static int64_t block_size(int64_t channels)
 {
     int64_t blocks = (channels + BLOCK_ROWS - 1) / BLOCK_ROWS;
     return blocks ? (channels + blocks - 1) / blocks : 1;
-}
-
-static int64_t block_from(int64_t first, int64_t size, int64_t channels)
-{
-    return channels - first < size ? channels - first : size;
 }
 
 /* Where weight k of channel r, of n weights per channel, is packed. */

@@ -4,8 +4,7 @@
  * along one axis, then the other, and stored as [point][tile][channel].
  */
 /* SPDX-License-Identifier: MIT */
-#include "conv.h"
-#include "instance.h"
+#include "conv_real.h"
 
 enum { POINTS = 6 /* of a tile along an axis, at most */ };
 
@@ -301,72 +300,63 @@ static ALWAYS_INLINE void transform_strip(const strip *s, transform *f, const in
                  s->y + i * m * s->y_point + t * s->y_tile, s->y_point, m);
 }
 
-/* --- y[r][i] = sum_j a[r][j] b[j][i] --- */
-
-enum {
-    SIDE = VEC_REGISTERS == 32 ? 4 : 2, /* rows of a block: a multiple, up to three times */
-    SIDE_VECS = 2
-};
-
-typedef struct point_product {
-    const REAL *a;
-    int64_t a_row, a_column;
-    const REAL *b;
-    int64_t b_row;
+/* Where a vector of channels of all tiles goes: y [points][tiles]; where it is packed, if it is. */
+typedef struct tile_lanes {
     REAL *y;
-    int64_t y_row;
-    int64_t depth;
-    bool add; /* to what y holds */
-} point_product;
+    int64_t point, tile;
+    REAL *packed;
+    int64_t packed_point;
+} tile_lanes;
 
-static ALWAYS_INLINE void point_block(const point_product p, int64_t r, int64_t i, const int rows,
-                                      const int vecs)
+/* --- weights --- */
+
+enum { WEIGHTS = 9 /* of a pair of channels */ };
+
+/* n elements, for later. */
+static ALWAYS_INLINE void fetch(const REAL *x, int64_t n)
 {
-    vec sum[3 * SIDE][SIDE_VECS] = {{{0}}};
-    REAL *y = p.y + r * p.y_row + i;
-    const REAL *a[3], *b = p.b + i;
-    const int64_t row = p.a_row;
-    UNROLL
-    for (int k = 0; k < 3; k++) a[k] = p.a + (r + k * SIDE) * row;
-    for (int64_t j = 0; j < p.depth; j++, b += p.b_row) {
-        vec v[SIDE_VECS];
-        UNROLL
-        for (int c = 0; c < vecs; c++) v[c] = vec_load(b + c * VEC_LANES);
-        UNROLL
-        for (int k = 0; k < rows; k++) {
-            const REAL x = a[k / SIDE][k % SIDE * row];
-            UNROLL
-            for (int c = 0; c < vecs; c++) sum[k][c] += x * v[c];
-        }
-        UNROLL
-        for (int k = 0; k < 3; k++) a[k] += p.a_column;
+    for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof *x) __builtin_prefetch(x + i);
+}
+
+enum { AHEAD = 4 /* channels: what is read of one lies far from the next */ };
+
+/* Those of in channels [c, c + n) to lanes of out channels from `channel` on, of which there are
+ * `count`: y [n][9][lanes], with room for a square more. They are [out][in], for dx [in][out]. */
+static void turn_weights(const gr__conv_job *job, int64_t channel, int64_t count, int64_t c,
+                         int64_t n, REAL *y)
+{
+    const gr__winograd *w = &job->winograd;
+    const REAL *x = job->b, *end = x + w->out * w->in * WEIGHTS;
+    if (job->kind != GR__CONV_INPUT_GRAD) {
+        channels_to_lanes(x + (channel * w->in + c) * WEIGHTS, w->in * WEIGHTS, n * WEIGHTS, count,
+                          end, y);
+        return;
     }
-    UNROLL
-    for (int k = 0; k < rows; k++) {
-        UNROLL
-        for (int c = 0; c < vecs; c++) {
-            REAL *to = y + k * p.y_row + c * VEC_LANES;
-            vec_store(to, p.add ? vec_load(to) + sum[k][c] : sum[k][c]);
-        }
+    for (int64_t i = c; i < c + n; i++, y += WEIGHTS * VEC_LANES) {
+        const REAL *from = x + (i * w->out + channel) * WEIGHTS;
+        if (i + AHEAD < w->in) fetch(from + AHEAD * w->out * WEIGHTS, count * WEIGHTS);
+        channels_to_lanes(from, WEIGHTS, WEIGHTS, count, end, y);
     }
 }
 
-/* rows: a multiple of SIDE. */
-static ALWAYS_INLINE void point_column(const point_product p, int64_t i, int64_t rows,
-                                       const int vecs)
+/* Where 3 x 3 weights begin, turned by half a turn for dx. */
+typedef struct weight_square {
+    const REAL *x;
+    int64_t row, column;
+} weight_square;
+
+static ALWAYS_INLINE weight_square square_of(const gr__conv_job *job, const REAL *x)
 {
-    int64_t r = 0;
-    for (; rows - r >= 3 * SIDE; r += 3 * SIDE) point_block(p, r, i, 3 * SIDE, vecs);
-    if (rows - r == 2 * SIDE) point_block(p, r, i, 2 * SIDE, vecs);
-    else if (rows - r == SIDE) point_block(p, r, i, SIDE, vecs);
+    const int64_t column = job->kind == GR__CONV_INPUT_GRAD ? -VEC_LANES : VEC_LANES;
+    return (weight_square){column < 0 ? x + (WEIGHTS - 1) * VEC_LANES : x, 3 * column, column};
 }
 
-/* columns: a multiple of VEC_LANES. */
-static void multiply_point(const point_product *given, int64_t rows, int64_t columns)
+/* Lanes of weights x [9] to y [points], `point` apart. */
+static void transform_weight(const gr__conv_job *job, const REAL *x, REAL *y, int64_t point)
 {
-    const point_product p = *given; /* stores cannot change it */
-    int64_t i = 0;
-    for (; columns - i >= SIDE_VECS * VEC_LANES; i += SIDE_VECS * VEC_LANES)
-        point_column(p, i, rows, SIDE_VECS);
-    if (i < columns) point_column(p, i, rows, 1);
+    const int64_t tile = job->winograd.tile;
+    const weight_square s = square_of(job, x);
+    if (tile == 4) square(s.x, s.row, s.column, weight_4, 3, y, 6 * point, point, 6);
+    else if (tile == 2) square(s.x, s.row, s.column, weight_2, 3, y, 4 * point, point, 4);
+    else square(s.x, s.row, s.column, same_3, 3, y, 3 * point, point, 3);
 }

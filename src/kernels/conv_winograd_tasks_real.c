@@ -1,10 +1,7 @@
-/* conv_winograd_tasks_real.c - the steps of a convolution by Winograd's algorithm; needs
- * conv_winograd_real.c before it. */
+/* conv_winograd_tasks_real.c - the steps of a convolution by Winograd's algorithm; needs before it
+ * conv_winograd_real.c and the products: conv_winograd_plain_real.c or conv_winograd_fixed.c. */
 /* SPDX-License-Identifier: MIT */
-#include "conv.h"
-#include "instance.h"
-
-enum { WEIGHTS = 9 /* of a pair of channels */ };
+#include "conv_real.h"
 
 /* --- strips of images --- */
 
@@ -17,6 +14,12 @@ static strip_range strips_of(const gr__winograd *w, int64_t index)
 {
     int64_t first = index * w->per_block, left = w->strips - first;
     return (strip_range){first, first + (left < w->per_block ? left : w->per_block)};
+}
+
+static int64_t tiles_in(const gr__winograd *w, int64_t block)
+{
+    const strip_range range = strips_of(w, block);
+    return (range.end - range.first) * w->across;
 }
 
 /* n rows of `channels` channels from `row` on, zeros outside the image, to y [n][width]. */
@@ -50,18 +53,20 @@ static void read_spread_strip(const gr__winograd_plane *p, const REAL *x, int64_
 typedef struct reading {
     const gr__winograd_plane *plane;
     const REAL *x;
-    int64_t channels, spread, step, y_tile, y_point, padding, left;
+    int64_t channels, spread, step, padding, left;
+    tile_lanes to;
 } reading;
 
-/* The tiles of a block: y [points][tiles][channels]. n rows of a strip give m of points. */
+/* The tiles of a block, a vector of channels at a time. n rows of a strip give m of points. */
 static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, int64_t block,
-                                     transform *f, const int n, const int m, REAL *y, REAL *space)
+                                     transform *f, const int n, const int m, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
     const gr__winograd_plane *p = r->plane;
     const strip_range range = strips_of(w, block);
     const int64_t image = p->height * p->width;
     const REAL *end = r->x + job->c.batch * r->channels * image;
+    tile_lanes to = r->to;
     strip s = {.x = space,
                .width = p->width,
                .left = r->left,
@@ -69,97 +74,31 @@ static ALWAYS_INLINE void read_tiles(const gr__conv_job *job, const reading *r, 
                .step = r->step,
                .tiles = w->across,
                .pitch = w->pitch,
-               .y_point = r->y_point,
-               .y_tile = r->y_tile};
+               .y_point = to.point,
+               .y_tile = to.tile};
     s.half = space + (n * p->width + VEC_LANES) * VEC_LANES;
     fill_zero(s.half, m * s.pitch * VEC_LANES);
-    for (int64_t c = 0; c < r->channels; c += VEC_LANES)
+    for (int64_t c = 0; c < r->channels; c += VEC_LANES) {
         for (int64_t i = range.first; i < range.end; i++) {
             int64_t row = i % w->down * r->step - r->padding;
             const REAL *x = r->x + (i / w->down * r->channels + c) * image;
             int64_t count = block_from(c, VEC_LANES, r->channels);
             if (r->spread == 1) read_strip(p, x, count, end, row, n, space);
             else read_spread_strip(p, x, count, end, row, n, r->spread, space);
-            s.y = y + (i - range.first) * w->across * r->y_tile + c;
+            s.y = to.y + (i - range.first) * w->across * to.tile;
             transform_strip(&s, f, n, m);
         }
-}
-
-static void read_image_tiles(const gr__conv_job *job, int64_t block, REAL *y, REAL *space)
-{
-    const gr__winograd *w = &job->winograd;
-    const reading r = {&w->read,   job->a,      w->in,        w->spread,   w->step,
-                       w->in_step, w->in_point, w->padding_h, w->padding_w};
-    if (w->tile == 4) read_tiles(job, &r, block, image_4, 6, 6, y, space);
-    else if (w->tile == 2) read_tiles(job, &r, block, image_2, 4, 4, y, space);
-    else read_tiles(job, &r, block, same_3, 3, 3, y, space);
-}
-
-/* --- weights --- */
-
-/* y [points][in][panel] for the out channels of a panel; those that there are not have zeros. */
-static ALWAYS_INLINE void transform_weights(const gr__winograd *w, const REAL *x, int64_t row,
-                                            int64_t column, transform *f, const int m, REAL *y)
-{
-    const int64_t point = w->weights_point;
-    square(x, row, column, f, 3, y, m * point, point, m);
-}
-
-static void transform_weight(const gr__winograd *w, const REAL *x, bool flipped, REAL *y)
-{
-    const REAL *from = flipped ? x + (WEIGHTS - 1) * VEC_LANES : x;
-    const int64_t column = flipped ? -VEC_LANES : VEC_LANES, row = 3 * column;
-    if (w->tile == 4) transform_weights(w, from, row, column, weight_4, 6, y);
-    else if (w->tile == 2) transform_weights(w, from, row, column, weight_2, 4, y);
-    else transform_weights(w, from, row, column, same_3, 3, y);
-}
-
-/* Weights [out][in]: of lanes of out channels a few in channels at a time. */
-static void forward_weights(const gr__conv_job *job, int64_t channel, int64_t count, REAL *y)
-{
-    const gr__winograd *w = &job->winograd;
-    const REAL *x = (const REAL *)job->b + channel * w->in * WEIGHTS;
-    const REAL *end = (const REAL *)job->b + w->out * w->in * WEIGHTS;
-    REAL turned[(GR__CONV_TURNED * WEIGHTS + VEC_LANES) * VEC_LANES];
-    for (int64_t c = 0; c < w->in; c += GR__CONV_TURNED) {
-        int64_t n = block_from(c, GR__CONV_TURNED, w->in);
-        channels_to_lanes(x + c * WEIGHTS, w->in * WEIGHTS, n * WEIGHTS, count, end, turned);
-        for (int64_t i = 0; i < n; i++)
-            transform_weight(w, turned + i * WEIGHTS * VEC_LANES, false, y + (c + i) * w->panel);
+        to = next_lanes(to, m * m, tiles_in(w, block));
     }
 }
 
-/* n elements, for later. */
-static ALWAYS_INLINE void fetch(const REAL *x, int64_t n)
-{
-    for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof *x) __builtin_prefetch(x + i);
-}
-
-enum { AHEAD = 4 /* channels: what is read of one lies far from the next */ };
-
-/* For dx weights are [in][out], and turned by half a turn. */
-static void flipped_weights(const gr__conv_job *job, int64_t channel, int64_t count, REAL *y)
+static void read_image_tiles(const gr__conv_job *job, int64_t block, tile_lanes to, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
-    const REAL *end = (const REAL *)job->b + w->out * w->in * WEIGHTS;
-    REAL turned[(WEIGHTS + VEC_LANES) * VEC_LANES];
-    for (int64_t c = 0; c < w->in; c++) {
-        const REAL *x = (const REAL *)job->b + (c * w->out + channel) * WEIGHTS;
-        if (c + AHEAD < w->in) fetch(x + AHEAD * w->out * WEIGHTS, count * WEIGHTS);
-        channels_to_lanes(x, WEIGHTS, WEIGHTS, count, end, turned);
-        transform_weight(w, turned, true, y + c * w->panel);
-    }
-}
-
-static void read_weights(const gr__conv_job *job, int64_t panel, REAL *y)
-{
-    const gr__winograd *w = &job->winograd;
-    const bool flipped = job->kind == GR__CONV_INPUT_GRAD;
-    for (int64_t i = 0; i < w->panel; i += VEC_LANES) {
-        int64_t channel = panel * w->panel + i, count = block_from(channel, VEC_LANES, w->out);
-        if (count < 0) count = 0;
-        (flipped ? flipped_weights : forward_weights)(job, channel, count, y + i);
-    }
+    const reading r = {&w->read, job->a, w->in, w->spread, w->step, w->padding_h, w->padding_w, to};
+    if (w->tile == 4) read_tiles(job, &r, block, image_4, 6, 6, space);
+    else if (w->tile == 2) read_tiles(job, &r, block, image_2, 4, 4, space);
+    else read_tiles(job, &r, block, same_3, 3, 3, space);
 }
 
 /* --- y and dx --- */
@@ -190,7 +129,7 @@ static bool finish_results(REAL *y, int64_t n, const REAL *bias, int64_t count)
     return vec_sum(odd) == 0;
 }
 
-/* Of a block, for lanes of channels from `channel` on, x being what multiply_tiles made of them. */
+/* Of a block, for lanes of channels from `channel` on, x being what multiply_weights made of them. */
 static void write_tiles(gr__conv_job *job, int64_t block, const REAL *x, int64_t channel, REAL *y)
 {
     const gr__winograd *w = &job->winograd;
@@ -212,25 +151,22 @@ static void write_tiles(gr__conv_job *job, int64_t block, const REAL *x, int64_t
 }
 
 /* A panel of results of a block, from its tiles and the panel's weights. */
-static void multiply_tiles(gr__conv_job *job, int64_t block, int64_t panel, const REAL *tiles,
-                           const REAL *weights, REAL *space)
+static void results_of_tiles(gr__conv_job *job, int64_t block, int64_t panel, const REAL *tiles,
+                             const REAL *weights, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
     REAL *y = space + w->out_size;
-    for (int64_t k = 0; k < w->points; k++) {
-        const point_product p = {.a = tiles + k * w->in_point,
-                                 .a_row = w->in_step,
-                                 .a_column = 1,
-                                 .b = weights + k * w->weights_point,
-                                 .b_row = w->panel,
-                                 .y = space + k * w->out_point,
-                                 .y_row = w->panel,
-                                 .depth = w->in,
-                                 .add = w->tile == 1 && k > 0};
-        multiply_point(&p, w->block_tiles, w->panel);
-    }
+    for (int64_t k = 0; k < w->points; k++) multiply_weights(w, k, tiles, weights, space);
     for (int64_t i = 0; i < w->panel && panel * w->panel + i < w->out; i += VEC_LANES)
         write_tiles(job, block, space + i, panel * w->panel + i, y);
+}
+
+/* The tiles of a block, as they are multiplied by weights. */
+static void read_block(const gr__conv_job *job, int64_t block, REAL *tiles, REAL *space)
+{
+    const gr__winograd *w = &job->winograd;
+    read_image_tiles(job, block, (tile_lanes){tiles, w->in_point, w->in_step, NULL, 0}, space);
+    pack_channels(w, tiles, tiles_in(w, block));
 }
 
 /* Either the tiles of a block or the weights of a panel are the task's own, the others are shared,
@@ -238,9 +174,8 @@ static void multiply_tiles(gr__conv_job *job, int64_t block, int64_t panel, cons
 static void winograd_prepare(gr__conv_job *job, int64_t i, void *space)
 {
     const gr__winograd *w = &job->winograd;
-    if (w->by_panels)
-        read_image_tiles(job, w->first + i, (REAL *)w->shared + i * w->tiles_size, space);
-    else read_weights(job, i, (REAL *)w->shared + i * w->weights_size);
+    if (w->by_panels) read_block(job, w->first + i, (REAL *)w->shared + i * w->tiles_size, space);
+    else read_weights(job, i, (REAL *)w->shared + i * w->weights_size, space);
 }
 
 static void winograd_task(gr__conv_job *job, int64_t i, void *space)
@@ -249,12 +184,12 @@ static void winograd_task(gr__conv_job *job, int64_t i, void *space)
     REAL *own = space, *rest = own + (w->by_panels ? w->weights_size : w->tiles_size);
     const REAL *shared = w->shared;
     if (w->by_panels) {
-        read_weights(job, i, own);
+        read_weights(job, i, own, rest);
         for (int64_t b = 0; b < block_from(w->first, w->round, w->blocks); b++)
-            multiply_tiles(job, w->first + b, i, shared + b * w->tiles_size, own, rest);
+            results_of_tiles(job, w->first + b, i, shared + b * w->tiles_size, own, rest);
     } else {
-        read_image_tiles(job, i, own, rest);
+        read_block(job, i, own, rest);
         for (int64_t p = 0; p < w->panels; p++)
-            multiply_tiles(job, i, p, own, shared + p * w->weights_size, rest);
+            results_of_tiles(job, i, p, own, shared + p * w->weights_size, rest);
     }
 }

@@ -1,37 +1,33 @@
 /* conv_winograd_weight_real.c - dw by Winograd's algorithm; needs conv_winograd_tasks_real.c. */
 /* SPDX-License-Identifier: MIT */
-#include "conv.h"
-#include "instance.h"
+#include "conv_real.h"
 
 /* The tiles of x and of dy of a block, one after the other. */
 static void read_both_tiles(const gr__conv_job *job, int64_t block, REAL *y, REAL *space)
 {
     const gr__winograd *w = &job->winograd;
-    const reading r = {&w->written, job->b, w->out, 1, w->tile, w->out_step, w->out_point, 0, 0};
-    read_image_tiles(job, block, y, space);
-    y += w->points * w->in_point;
-    if (w->tile == 4) read_tiles(job, &r, block, cotangent_4, 4, 6, y, space);
-    else if (w->tile == 2) read_tiles(job, &r, block, cotangent_2, 2, 4, y, space);
-    else read_tiles(job, &r, block, same_1, 1, 1, y, space);
+    const tile_lanes x = lanes_of_dw(w, y, w->in_point, w->in_step, &space);
+    read_image_tiles(job, block, x, space);
+    const reading r = {
+        &w->written,
+        job->b,
+        w->out,
+        1,
+        w->tile,
+        0,
+        0,
+        lanes_of_dw(w, y + w->points * w->in_point, w->out_point, w->out_step, &space)};
+    if (w->tile == 4) read_tiles(job, &r, block, cotangent_4, 4, 6, space);
+    else if (w->tile == 2) read_tiles(job, &r, block, cotangent_2, 2, 4, space);
+    else read_tiles(job, &r, block, same_1, 1, 1, space);
 }
 
 /* sum [points][height][panel] += what a block's tiles give for these channels of x and dy. */
 static void add_tiles(const gr__winograd *w, int64_t block, const REAL *tiles, int64_t in,
                       int64_t out, bool first, REAL *sum)
 {
-    const strip_range range = strips_of(w, block);
-    for (int64_t k = 0; k < w->points; k++) {
-        const point_product p = {.a = tiles + k * w->in_point + in,
-                                 .a_row = 1,
-                                 .a_column = w->in_step,
-                                 .b = tiles + w->points * w->in_point + k * w->out_point + out,
-                                 .b_row = w->out_step,
-                                 .y = sum + k * w->weights_point,
-                                 .y_row = w->panel,
-                                 .depth = (range.end - range.first) * w->across,
-                                 .add = !first};
-        multiply_point(&p, block_from(in, w->height, w->in_lanes), w->panel);
-    }
+    const int64_t n = tiles_in(w, block);
+    for (int64_t k = 0; k < w->points; k++) multiply_tiles(w, k, tiles, n, in, out, first, sum);
 }
 
 static ALWAYS_INLINE void weights_of_sum(const gr__winograd *w, const REAL *sum, int64_t n,
@@ -116,3 +112,11 @@ static void winograd_dw_finish(gr__conv_job *job, int64_t i, void *space)
         for (int64_t j = 0; j < n; j++) dw[j] = (chunk ? dw[j] : 0) + part[j];
     }
 }
+
+/* --- all steps --- */
+
+static const gr__winograd_kernels winograd_kernels[GR__CONV_KINDS] = {
+    [GR__CONV_FORWARD] = {winograd_prepare, winograd_task, NULL},
+    [GR__CONV_INPUT_GRAD] = {winograd_prepare, winograd_task, NULL},
+    [GR__CONV_WEIGHT_GRAD] = {winograd_dw_prepare, winograd_dw_task, winograd_dw_finish},
+};

@@ -8,6 +8,7 @@
 #include "conv_input_real.c"
 #include "conv_weight_real.c"
 #include "conv_winograd_real.c"
+#include "conv_winograd_plain_real.c"
 #include "conv_winograd_tasks_real.c"
 #include "conv_winograd_weight_real.c"
 #include "finite_real.c"
@@ -78,12 +79,7 @@ const gr__kernels INSTANCE = {
             [GR__CONV_INPUT_GRAD] = {input_grad_prepare, lanes_input_grad_task, input_grad_plain},
             [GR__CONV_WEIGHT_GRAD] = {NULL, lanes_weight_grad_task, weight_grad_finish},
         },
-    .winograd =
-        {
-            [GR__CONV_FORWARD] = {winograd_prepare, winograd_task, NULL},
-            [GR__CONV_INPUT_GRAD] = {winograd_prepare, winograd_task, NULL},
-            [GR__CONV_WEIGHT_GRAD] = {winograd_dw_prepare, winograd_dw_task, winograd_dw_finish},
-        },
+    .winograd = winograd_kernels,
     .cell =
         {
             .rnn = rnn_row,

@@ -66,8 +66,8 @@ typedef struct gr__kernels {
     /* conv_lanes_real.c: so many images at a time */
     int64_t conv_lanes;
     gr__conv_kernels conv_in_lanes[GR__CONV_KINDS];
-    /* conv_winograd_tasks_real.c */
-    gr__winograd_kernels winograd[GR__CONV_KINDS];
+    /* conv_winograd_weight_real.c: of each kind */
+    const gr__winograd_kernels *winograd;
     /* recurrent_real.c */
     gr__cell_kernels cell;
     /* band_real.c: [begin, end) of the outer indices of a gr__band */
