@@ -4,7 +4,8 @@
 #include "tape.h"
 
 /* GR_PRECISION_BFLOAT16: large products and convolutions of float32 tensors, in forward and
- * backward, round their operands to bfloat16 (8 bits of mantissa) and add up in float32.
+ * backward, round their operands to bfloat16 (8 bits of mantissa), or to what is more exact where
+ * that is as fast (integers of 16 bits), and add up in float32.
  * Parameters, gradients, all other ops and float64 stay as they are. Where gr_has_bfloat16() is
  * false nothing changes. To be called before anything is recorded, so that all of a tape is of one
  * precision; else the graph is in error. */

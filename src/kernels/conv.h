@@ -82,6 +82,7 @@ typedef struct gr__winograd {
     int64_t weights_point;        /* elements between points of a panel's weights */
     int64_t height, heights;      /* for dw: channels of x at a time */
     int64_t per_chunk, chunks;    /* for dw by blocks: blocks of a partial sum */
+    bool fixed;                   /* products of integers, for operands that may be rounded */
     bool by_panels;               /* tasks are panels of results, else blocks of tiles */
     int64_t round, first;         /* blocks at a time, the first of them */
     /* in elements: of a block's tiles, a panel's weights, what is shared, a task's space */
@@ -132,6 +133,8 @@ typedef struct gr__winograd_kernels {
 
 /* Cuts the work; the cut depends on shapes alone. */
 gr__conv_job gr__conv_plan(const gr__conv *c, gr__conv_kind kind, gr_dtype dtype);
+/* Lets the operands be rounded, to no less than what bfloat16 keeps, where that is faster. */
+void gr__conv_round(gr__conv_job *job);
 /* Bytes of scratch for gr__conv_run with the present number of threads. */
 size_t gr__conv_scratch(const gr__conv_job *job);
 /* False: y is to be computed again, in another way; the job has changed to that, and wants other

@@ -15,9 +15,13 @@
  * In float32 results are off by at most 1e-6 times the largest sum of |x w| of any of them (4e-7
  * measured, 1 to 512 channels; the direct way: 1e-7). Inf, NaN and sums that overflow spread over a
  * tile: where a result is not finite, all are computed again in the direct way.
+ *
+ * Where operands may be rounded and channels are many, products are those of integers:
+ * conv_winograd_fixed.c.
  */
 /* SPDX-License-Identifier: MIT */
 #include "conv_plan.h"
+#include "fixed.h"
 #include "kernels.h"
 
 enum {
@@ -35,6 +39,8 @@ enum {
     SUMS = 1 << 18,     /* elements of a sum of all weights that stay in a cache */
     DEPTH = 64,         /* tiles of a block whose sums of products are long enough */
     SHARED = 1 << 21,   /* elements of tiles that are kept at a time */
+    FEW_ROUNDED = 32,   /* channels below which units fill no vector */
+    ROUNDED = 48 * 48,  /* pairs of channels from which integers save more than rounding costs */
     CHUNKS = 16         /* partial sums of dw, at most */
 };
 
@@ -103,10 +109,16 @@ static void set_channels(gr__winograd *w)
     w->out_step = step_of(w->panels * w->panel);
 }
 
-/* The other side of the products; tiles of one result have one point there, the sum of all. */
-static void set_out(gr__winograd *w, int64_t step)
+/* Elements of the tiles of a block at a point; as the integers of a dw, or not. */
+static int64_t tiles_at_point(const gr__winograd *w, int64_t step, bool fixed)
 {
-    int64_t point = point_of(w->block_tiles * step);
+    int64_t lanes = gr__fixed_lanes(w->block_tiles, 1);
+    return point_of(fixed ? up_div(step, LANES) * lanes : w->block_tiles * step);
+}
+
+/* The other side of the products; tiles of one result have one point there, the sum of all. */
+static void set_out(gr__winograd *w, int64_t point)
+{
     w->out_point = w->tile > 1 ? point : 0;
     w->out_size = (w->tile > 1 ? w->points : 1) * point;
 }
@@ -127,16 +139,18 @@ static void share_tiles(gr__winograd *w)
 /* Many weights are transformed once, a panel at a time; few are kept, and tiles pass by. */
 static void plan_results(gr__winograd *w)
 {
-    w->weights_point = point_of(w->in * w->panel);
+    int64_t lanes = gr__fixed_lanes(w->in, up_div(w->in, GR__FIXED_PIECE));
+    w->weights_point = point_of(w->fixed ? w->panel / LANES * lanes : w->in * w->panel);
     w->weights_size = w->points * w->weights_point;
     w->by_panels = times(w->panels, w->weights_size) > WEIGHTS;
     set_blocks(w, w->points * (w->panel + (w->by_panels ? 0 : w->in_step)));
-    w->in_point = point_of(w->block_tiles * w->in_step);
+    w->in_point = tiles_at_point(w, w->in_step, false);
     w->tiles_size = w->points * w->in_point;
-    set_out(w, w->panel);
+    set_out(w, tiles_at_point(w, w->panel, false));
     int64_t writing = w->out_size + (w->tile * w->tile * w->across + LANES) * LANES;
+    int64_t turning = w->fixed ? (GR__FIXED_PIECE * TAPS + LANES) * LANES : 0;
     w->space_size = (w->by_panels ? w->weights_size : w->tiles_size) +
-                    most(reading_size(w), writing);
+                    most(most(reading_size(w), writing), turning);
     w->round = w->blocks;
     w->shared_size = w->panels * w->weights_size;
     if (w->by_panels) share_tiles(w);
@@ -147,14 +161,15 @@ static void plan_weight_grad(gr__winograd *w)
 {
     w->by_panels = w->points * w->in_step * w->out_step > SUMS;
     set_blocks(w, w->by_panels ? CACHE / DEPTH : w->points * (w->out_step + w->in_step));
-    w->in_point = point_of(w->block_tiles * w->in_step);
-    set_out(w, w->out_step);
+    w->in_point = tiles_at_point(w, w->in_step, w->fixed);
+    set_out(w, tiles_at_point(w, w->out_step, w->fixed));
     w->tiles_size = w->points * w->in_point + w->out_size;
     w->height = w->by_panels ? least(w->in_lanes, HEIGHT) : w->in_lanes;
     w->heights = up_div(w->in_lanes, w->height);
     w->weights_point = point_of(w->height * w->panel);
     w->weights_size = w->points * w->weights_point;
-    w->space_size = most(reading_size(w), (GR__CONV_TURNED * TAPS + LANES) * LANES);
+    int64_t unpacked = w->fixed ? 2 * w->points * (w->block_tiles + 1) * LANES : 0;
+    w->space_size = most(reading_size(w) + unpacked, (GR__CONV_TURNED * TAPS + LANES) * LANES);
     w->round = w->blocks;
     w->per_chunk = up_div(w->blocks, CHUNKS);
     w->chunks = up_div(w->blocks, w->per_chunk);
@@ -187,6 +202,13 @@ static bool pays(const gr__winograd *w, gr__conv_kind kind)
            (kind == GR__CONV_WEIGHT_GRAD || w->tile < 4 || times(w->strips, w->across) >= FILL);
 }
 
+/* Lays out tiles and weights. */
+static void lay_out(gr__winograd *w, gr__conv_kind kind)
+{
+    set_channels(w);
+    (kind == GR__CONV_WEIGHT_GRAD ? plan_weight_grad : plan_results)(w);
+}
+
 bool gr__winograd_plan(gr__conv_job *job)
 {
     const gr__conv *c = &job->c;
@@ -196,10 +218,19 @@ bool gr__winograd_plan(gr__conv_job *job)
         return false;
     set_geometry(&w, c, job->kind);
     if (!pays(&w, job->kind)) return false;
-    set_channels(&w);
-    (job->kind == GR__CONV_WEIGHT_GRAD ? plan_weight_grad : plan_results)(&w);
+    lay_out(&w, job->kind);
     job->winograd = w;
     return true;
+}
+
+void gr__conv_round(gr__conv_job *job)
+{
+    gr__winograd *w = &job->winograd;
+    if (w->tile == 0 || !gr__fixed() || least(w->in, w->out) < FEW_ROUNDED ||
+        times(w->in, w->out) < ROUNDED)
+        return;
+    w->fixed = true;
+    lay_out(w, job->kind);
 }
 
 /* --- scratch --- */
@@ -270,7 +301,9 @@ static void run_weight_grad(running *r, const gr__winograd_kernels *k)
 void gr__winograd_run(gr__conv_job *job, void *scratch)
 {
     gr__winograd *w = &job->winograd;
-    const gr__winograd_kernels *k = &gr__kernels_for(job->dtype)->winograd[job->kind];
+    const gr__winograd_kernels *all = w->fixed ? gr__fixed()
+                                               : gr__kernels_for(job->dtype)->winograd;
+    const gr__winograd_kernels *k = &all[job->kind];
     char *rest = scratch;
     w->shared = take(&rest, bytes_of(job, w->shared_size));
     running r = {.job = job};

@@ -45,6 +45,12 @@ const gr__bf16_kernels *gr__bf16(void)
     return isa->bf16 && isa->bf16->tile && isa->has_bf16() ? isa->bf16 : NULL;
 }
 
+const gr__winograd_kernels *gr__fixed(void)
+{
+    const gr__isa *isa = current();
+    return isa->fixed && *isa->fixed && isa->has_fixed() ? *isa->fixed : NULL;
+}
+
 const char *gr__isa_name(void)
 {
     return current()->name;

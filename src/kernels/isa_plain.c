@@ -10,6 +10,6 @@ static bool always(void)
 }
 
 const gr__isa gr__isas[] = {
-    {"baseline", always, &gr__kernels_f32_baseline, &gr__kernels_f64_baseline, NULL, NULL},
+    {"baseline", always, &gr__kernels_f32_baseline, &gr__kernels_f64_baseline, NULL, NULL, NULL, NULL},
 };
 const int gr__isa_count = sizeof gr__isas / sizeof *gr__isas;

@@ -81,6 +81,8 @@ typedef struct gr__kernels {
 /* The table for float32 or float64: that of the instruction set that the environment variable
  * GRADUS_ISA names (baseline, avx2, avx512), else, or where it is lacking, of the best present. */
 const gr__kernels *gr__kernels_for(gr_dtype dtype);
+/* Winograd's algorithm in integers of 16 bits, of each kind; NULL where the set in use has none. */
+const gr__winograd_kernels *gr__fixed(void);
 const char *gr__isa_name(void);
 /* For tests: switches to the named set, NULL: to the choice at start. False, and no change, when
  * the build or the processor lacks it. */
@@ -94,6 +96,8 @@ typedef struct gr__isa {
     const gr__kernels *f32, *f64;
     const gr__bf16_kernels *bf16; /* NULL: none */
     bool (*has_bf16)(void);
+    const gr__winograd_kernels *const *fixed; /* NULL: none */
+    bool (*has_fixed)(void);
 } gr__isa;
 
 extern const gr__isa gr__isas[]; /* best first; ends with the baseline, which is always present */

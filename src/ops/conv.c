@@ -152,6 +152,7 @@ gr_status gr__conv2d_compute(gr_exec *e, gr__conv_kind kind, const gr_shape *x, 
     gr__conv_job job = gr__conv_plan(&c, kind, e->out[0].dtype);
     gr_status status;
     if (compute_rounded(e, &job, &status) || status) return status;
+    if (gr__exec_rounds(e)) gr__conv_round(&job);
     const void *bias = e->n_in > 2 ? e->in[2].data : NULL;
     for (bool done = false; !done;) {
         void *scratch = gr_exec_scratch(e, gr__conv_scratch(&job));
