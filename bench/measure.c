@@ -20,7 +20,7 @@ static int parse_option(char **argv, options *o)
     if (strcmp(*argv, "--unchecked") == 0) return o->unchecked = true;
     if (strcmp(*argv, "--bfloat16") == 0) return o->bfloat16 = true;
     if (strcmp(*argv, "--threads") == 0) return (o->threads = atoi(value)) > 0 ? 2 : 0;
-    if (strcmp(*argv, "--steps") == 0) return (o->steps = atoi(value)) >= LEAST_STEPS ? 2 : 0;
+    if (strcmp(*argv, "--steps") == 0) return (o->steps = atoi(value)) > 0 ? 2 : 0;
     if (strcmp(*argv, "--seconds") == 0) return (o->seconds = atof(value)) > 0 ? 2 : 0;
     if (**argv == '-' || o->name) return 0;
     o->name = *argv;
@@ -117,7 +117,8 @@ bool measure(const task *t, const options *o, double idle)
     const double ms = 1e3 * o->seconds;
     measures m = {.step = allocate((size_t)o->steps * sizeof *m.step)};
     const bool warm = o->unchecked ? repeat(t, o, 1, ms / 3, &m) : check(t, &m);
-    const bool fine = warm && repeat(t, o, LEAST_STEPS, ms, &m);
+    const int least = o->steps < LEAST_STEPS ? o->steps : LEAST_STEPS;
+    const bool fine = warm && repeat(t, o, least, ms, &m);
     if (fine) report(t, o, &m, idle);
     free(m.step);
     return fine;

@@ -2,9 +2,14 @@
 # command.sh - the gradus command from outside: files, exit statuses, messages.
 # SPDX-License-Identifier: MIT
 #
-# usage: command.sh PATH/TO/gradus
+# usage: command.sh PATH/TO/gradus [EPOCHS]
+#
+# EPOCHS  of the trainings that are stopped and taken up again: even, 6 or more. Too few, and one is
+#         over before it is interrupted; in instrumented code an epoch takes seconds
 set -u
 gradus=$1
+epochs=${2:-20}
+half=$((epochs / 2))
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 failed=0
@@ -200,17 +205,17 @@ unset GRADUS_ISA
 
 # --- stopped and taken up again ---
 
-expect 0 test_accuracy "$gradus" train mlp --epochs 20 --json --out "$work/whole"
-expect 0 'stopped after epoch 10 of 20' \
-    "$gradus" train mlp --epochs 20 --stop-after 10 --json --out "$work/parts"
+expect 0 test_accuracy "$gradus" train mlp --epochs "$epochs" --json --out "$work/whole"
+expect 0 "stopped after epoch $half of $epochs" \
+    "$gradus" train mlp --epochs "$epochs" --stop-after "$half" --json --out "$work/parts"
 holds 'no results half-way' test ! -e "$work/parts/model.safetensors"
-expect 0 test_accuracy "$gradus" train mlp --epochs 20 --resume --json --out "$work/parts"
-holds '10 epochs and 10 more are 20, to the bit' \
+expect 0 test_accuracy "$gradus" train mlp --epochs "$epochs" --resume --json --out "$work/parts"
+holds 'half of the epochs and the rest are all, to the bit' \
     cmp "$work/whole/model.safetensors" "$work/parts/model.safetensors"
 expect 1 'was made with batches of 32, got 64' \
-    "$gradus" train mlp --epochs 20 --batch 64 --resume --out "$work/parts"
+    "$gradus" train mlp --epochs "$epochs" --batch 64 --resume --out "$work/parts"
 expect 1 "is not the state of this training" \
-    "$gradus" train mlp --epochs 20 --batch-norm --resume --out "$work/parts"
+    "$gradus" train mlp --epochs "$epochs" --batch-norm --resume --out "$work/parts"
 expect 1 "$work/none/checkpoint.safetensors: cannot open" \
     "$gradus" train mlp --resume --out "$work/none"
 holds 'no folder without a checkpoint' test ! -e "$work/none"
@@ -226,10 +231,10 @@ interrupted() { # COMMAND...: its exit status after SIGINT in its third epoch
     kill -INT $job
     wait $job
 }
-interrupted "$gradus" train mlp --epochs 20 --json --out "$work/cut"
+interrupted "$gradus" train mlp --epochs "$epochs" --json --out "$work/cut"
 holds 'Ctrl-C ends with 130' test $? = 130
 holds 'Ctrl-C says how to go on' grep -q 'resume goes on from' "$work/stderr"
-expect 0 test_accuracy "$gradus" train mlp --epochs 20 --resume --json --out "$work/cut"
+expect 0 test_accuracy "$gradus" train mlp --epochs "$epochs" --resume --json --out "$work/cut"
 holds 'the interrupted one goes on to the same bits' \
     cmp "$work/whole/model.safetensors" "$work/cut/model.safetensors"
 

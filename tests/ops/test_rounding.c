@@ -21,17 +21,26 @@ static gr_tensor *matrix(int64_t m, int64_t n, int layout, double phase)
     return numbers(GR_F32, GR_SHAPE(m, n), phase);
 }
 
+/* A copy, to be freed. */
+static double *all_rounded(const double *x, int64_t n)
+{
+    double *y = malloc(((size_t)n + 1) * sizeof *y);
+    for (int64_t i = 0; i < n; i++) y[i] = rounded(x[i]);
+    return y;
+}
+
 /* y[i][j] = sum_l a(i,l) b(l,j) of rounded operands, to what adding k terms in float32 may lose;
  * element (i, l) of a is a[i * ai + l * al], that of b b[l * bl + j * bj]. */
 static void check_sums(const char *what, const double *y, int64_t m, int64_t n, int64_t k,
                        const double *a, int64_t ai, int64_t al, const double *b, int64_t bl,
                        int64_t bj)
 {
+    double *ra = all_rounded(a, m * k), *rb = all_rounded(b, k * n);
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0, size = 0;
             for (int64_t l = 0; l < k; l++) {
-                double term = rounded(a[i * ai + l * al]) * rounded(b[l * bl + j * bj]);
+                double term = ra[i * ai + l * al] * rb[l * bl + j * bj];
                 sum += term;
                 size += fabs(term);
             }
@@ -39,6 +48,8 @@ static void check_sums(const char *what, const double *y, int64_t m, int64_t n, 
                           "%s of [%d,%d,%d] at [%d,%d]: expected %.9g, got %.9g", what, (int)m,
                           (int)k, (int)n, (int)i, (int)j, sum, y[i * n + j]);
         }
+    free(ra);
+    free(rb);
 }
 
 static void check_product(int64_t m, int64_t k, int64_t n, int la, int lb)
