@@ -59,7 +59,7 @@ static void own_arrays(rule *r)
     r->p.dy = r->dy;
     r->p.dx = r->dx;
     r->p.sum = r->sum;
-    r->p.attrs = r->attrs;
+    r->p.attrs = r->op->attrs_size ? r->attrs : NULL;
 }
 
 rule rule_copy(const rule *r)

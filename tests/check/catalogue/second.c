@@ -71,7 +71,8 @@ static rule afresh(const rule *right)
     rule r = rule_copy(right);
     for (int i = 0; i < r.p.n_in; i++)
         if (floats(r.x[i])) r.x[i] = gr_scale(r.x[i], 1);
-    gr_tensor *y = gr_apply(r.p.graph, r.op, r.x, r.p.n_in, r.attrs);
+    const void *attrs = r.op->attrs_size ? r.attrs : NULL;
+    gr_tensor *y = gr_apply(r.p.graph, r.op, r.x, r.p.n_in, attrs);
     for (int i = 0; i < r.p.n_out; i++) r.y[i] = r.p.n_out > 1 ? gr_output(y, i) : y;
     rule_call(&r);
     return r;
