@@ -1,21 +1,10 @@
 /* test_module.c - whole models: every parameter and the input, in float64. */
 /* SPDX-License-Identifier: MIT */
 #include "base.h"
+#include "expect.h"
 #include "inject.h"
-#include "suite.h"
 
-#include <gradus/check.h>
 #include <string.h>
-
-static gr_check_report report;
-
-#define EXPECT(verdict, want)                                                             \
-    do {                                                                                  \
-        gr_verdict got = (verdict);                                                       \
-        ck_assert_msg(got == (want), "expected %s, got %s: %s %s", gr_verdict_name(want), \
-                      gr_verdict_name(got), report.stage, report.message);                \
-    } while (0)
-#define SAYS(text) ck_assert_msg(strstr(report.message, text) != NULL, "'%s'", report.message)
 
 static float images[4 * 64];
 

@@ -1,26 +1,15 @@
 /* test_op.c - the check of whole ops: samples, layouts, several outputs, faults in the forward. */
 /* SPDX-License-Identifier: MIT */
+#include "expect.h"
 #include "inject.h"
-#include "suite.h"
 
-#include <gradus/check.h>
 #include <math.h>
 #include <string.h>
-
-static gr_check_report report;
 
 static gr_verdict check(const gr_op *op, int order)
 {
     return gr_gradcheck_op(op, (gr_check_options){.order = order}, &report);
 }
-
-#define EXPECT(verdict, want)                                                             \
-    do {                                                                                  \
-        gr_verdict got = (verdict);                                                       \
-        ck_assert_msg(got == (want), "expected %s, got %s: %s %s", gr_verdict_name(want), \
-                      gr_verdict_name(got), report.stage, report.message);                \
-    } while (0)
-#define SAYS(text) ck_assert_msg(strstr(report.message, text) != NULL, "'%s'", report.message)
 
 /* --- several outputs: sine and cosine at once --- */
 

@@ -1,12 +1,9 @@
 /* test_stages.c - what each stage beyond S0 and S1 catches. */
 /* SPDX-License-Identifier: MIT */
-#include "suite.h"
+#include "expect.h"
 
-#include <gradus/check.h>
 #include <math.h>
 #include <string.h>
-
-static gr_check_report report;
 
 /* --- y = x^2, with rules that are wrong in different ways --- */
 
@@ -62,13 +59,6 @@ static gr_verdict check(void (*vjp)(gr_pullback *p), unsigned stages)
     op = square_with(vjp);
     return gr_gradcheck_op(&op, (gr_check_options){.seed = 3, .stages = stages}, &report);
 }
-
-#define EXPECT(verdict, want)                                                             \
-    do {                                                                                  \
-        gr_verdict got = (verdict);                                                       \
-        ck_assert_msg(got == (want), "expected %s, got %s: %s %s", gr_verdict_name(want), \
-                      gr_verdict_name(got), report.stage, report.message);                \
-    } while (0)
 
 START_TEST(a_right_op_passes_every_stage)
 {

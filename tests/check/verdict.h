@@ -4,9 +4,8 @@
 #define VERDICT_H
 
 #include "base.h"
-#include "suite.h"
+#include "expect.h"
 
-#include <gradus/check.h>
 #include <math.h>
 #include <string.h>
 
@@ -28,8 +27,6 @@ static inline gr_check_input valued(int i, int64_t n, const double *values)
     return (gr_check_input){.name = "x", .dtype = GR_F64, .shape = {1, {n}}, .data = store[i]};
 }
 
-static gr_check_report report;
-
 static inline gr_verdict check(gr_check_fn *f, void *user, const gr_check_input *in, int n,
                                gr_check_options o)
 {
@@ -40,13 +37,5 @@ static inline gr_verdict check_one(gr_check_fn *f, gr_check_input in)
 {
     return check(f, NULL, &in, 1, (gr_check_options){0});
 }
-
-#define EXPECT(verdict, want)                                                             \
-    do {                                                                                  \
-        gr_verdict got = (verdict);                                                       \
-        ck_assert_msg(got == (want), "expected %s, got %s: %s %s", gr_verdict_name(want), \
-                      gr_verdict_name(got), report.stage, report.message);                \
-    } while (0)
-#define SAYS(text) ck_assert_msg(strstr(report.message, text) != NULL, "'%s'", report.message)
 
 #endif
